@@ -1,0 +1,1 @@
+"""Tailrace: one event log, every read model of a team-collaboration product."""

@@ -1,0 +1,175 @@
+"""Every setting, with its default and its unit in the name or the description.
+
+Order of precedence: environment > `.env` > `tailrace.toml` > default. The prefix is `TAILRACE_`, nesting is `__`,
+`DATABASE_URL` and `DATABASE_URL_RO` are honoured, and every secret may be given as a path in `…_FILE`.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,40}$")]
+TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,60}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class KafkaSettings(_Section):
+    """Where the log is and how its topics are named and cut."""
+
+    bootstrap_servers: str | None = Field(None, description="host:port,…; empty: the embedded broker")
+    topic_prefix: TopicPrefix = Field("collab.", description="in front of every topic's name")
+    group_prefix: TopicPrefix = Field("tailrace.", description="in front of every consumer group's name")
+    partitions: int = Field(8, ge=1, le=1024, description="of conversations, directory, files, activity, signals")
+    partitions_small: int = Field(4, ge=1, le=1024, description="of the derived topics, inbound and dead-letters")
+    replication_factor: int = Field(1, ge=1, le=9)
+    session_timeout_ms: int = Field(10_000, ge=6_000)
+    rebalance_timeout_ms: int = Field(60_000, ge=10_000)
+    request_timeout_ms: int = Field(20_000, ge=1_000)
+
+
+class PostgresSettings(_Section):
+    """Where the read models are and what their schemas are called."""
+
+    dsn: SecretStr | None = Field(None, description="empty: DATABASE_URL, else the embedded server")
+    dsn_ro: SecretStr | None = Field(None, description="empty: DATABASE_URL_RO, else the same as dsn")
+    schema_collab: Name = "collab"
+    schema_analytics: Name = "analytics"
+    schema_runtime: Name = "runtime"
+    connect_timeout_s: float = Field(10, gt=0)
+    statement_timeout_ms: int = Field(60_000, ge=1_000)
+    lock_timeout_ms: int = Field(10_000, ge=100)
+    synchronous_commit: bool = True
+
+
+class RedisSettings(_Section):
+    """Where the caches are."""
+
+    url: SecretStr | None = Field(None, description="redis://…; empty: the embedded server")
+    key_prefix: str = ""
+    cluster: bool = False
+
+
+class ElasticsearchSettings(_Section):
+    """Where the search indices are."""
+
+    url: SecretStr | None = Field(None, description="http://…; empty: the embedded server")
+    index_prefix: str = ""
+
+
+class WorkerSettings(_Section):
+    """Bounds of one worker process."""
+
+    batch_max_events: int = Field(5_000, ge=1, le=50_000)
+    batch_max_bytes: int = Field(16 * 2**20, ge=2**20, description="of undecoded records held for one batch")
+    batch_max_age_ms: int = Field(200, ge=1, description="a batch that is not full is applied after this")
+    batches_in_flight_max: int = Field(1, ge=1, le=8, description="decoded batches waiting behind the one being applied")
+    drain_timeout_s: float = Field(20, gt=0, description="time for the open batch on SIGTERM or a rebalance")
+    retry_max_attempts: int = Field(8, ge=1, description="of one transaction before its partitions are halted")
+    retry_wait_max_s: float = Field(10, gt=0)
+    parking_limit_s: int = Field(7 * 86_400, ge=1, description="a parked event older than this is a dead letter")
+    dead_letter_run_max: int = Field(1_000, ge=1, description="own-fault refusals in a row that stop a worker")
+    stall_timeout_s: float = Field(120, gt=0, description="no progress with lag for this long: the process exits")
+
+
+class PartitionSettings(_Section):
+    """How far ahead monthly partitions are made."""
+
+    months_ahead: int = Field(3, ge=1, le=24)
+    months_behind: int = Field(1, ge=0, le=24)
+
+
+class LogSettings(_Section):
+    """How the process logs (always to stderr)."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+def _from_file(name: str) -> str | None:
+    path = os.environ.get(f"{name}_FILE")
+    return Path(path).read_text(encoding="utf-8").strip() if path else None
+
+
+def _expand(path: Any) -> Any:
+    return Path(path).expanduser() if isinstance(path, str) else path
+
+
+class Settings(BaseSettings):
+    """All settings of one process. Read once, at the start of a command."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TAILRACE_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        toml_file="tailrace.toml",
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    data_dir: Annotated[Path, BeforeValidator(_expand)] = Field(
+        Path(".tailrace"), description="folder of the embedded servers' data, logs and addresses"
+    )
+    cache_dir: Annotated[Path, BeforeValidator(_expand)] = Field(
+        Path("~/.cache/tailrace").expanduser(), description="folder of fetched server artifacts"
+    )
+    database_url: SecretStr | None = Field(None, validation_alias=AliasChoices("DATABASE_URL"))
+    database_url_ro: SecretStr | None = Field(None, validation_alias=AliasChoices("DATABASE_URL_RO"))
+    kafka: KafkaSettings = KafkaSettings()  # type: ignore[call-arg]
+    postgres: PostgresSettings = PostgresSettings()  # type: ignore[call-arg]
+    redis: RedisSettings = RedisSettings()  # type: ignore[call-arg]
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()  # type: ignore[call-arg]
+    worker: WorkerSettings = WorkerSettings()  # type: ignore[call-arg]
+    partitions: PartitionSettings = PartitionSettings()  # type: ignore[call-arg]
+    log: LogSettings = LogSettings()  # type: ignore[call-arg]
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0913 - the signature is pydantic-settings'
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put `tailrace.toml` under the environment."""
+        del file_secret_settings
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+
+    def topic(self, name: str) -> str:
+        """Full name of a topic; `name` is the part behind the prefix, e.g. `conversations`."""
+        return f"{self.kafka.topic_prefix}{name}"
+
+    def group(self, name: str) -> str:
+        """Full name of a consumer group."""
+        return f"{self.kafka.group_prefix}{name}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; secrets given as `…_FILE` paths are read from their files.
+
+    Raises `pydantic.ValidationError` where a value does not fit.
+    """
+    settings = Settings(**overrides)
+    secrets: tuple[tuple[BaseModel, str, str], ...] = (
+        (settings, "database_url", "DATABASE_URL"),
+        (settings, "database_url_ro", "DATABASE_URL_RO"),
+        (settings.postgres, "dsn", "TAILRACE_POSTGRES__DSN"),
+        (settings.postgres, "dsn_ro", "TAILRACE_POSTGRES__DSN_RO"),
+        (settings.redis, "url", "TAILRACE_REDIS__URL"),
+        (settings.elasticsearch, "url", "TAILRACE_ELASTICSEARCH__URL"),
+    )
+    for section, field, name in secrets:
+        if getattr(section, field) is None and (value := _from_file(name)):
+            setattr(section, field, SecretStr(value))
+    return settings

@@ -1,0 +1,4 @@
+"""Faust apps that read topics and write topics."""
+
+if __name__ != "tailrace.streams":
+    raise ImportError("import tailrace.streams, not streams")
