@@ -1,0 +1,55 @@
+"""What every command prints with: data on stdout, everything else on stderr."""
+
+import json
+import sys
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+class Output(StrEnum):
+    """How a reading command prints."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="`table` for people, `json`: one document on stdout.")
+]
+
+
+def plain(value: Any) -> Any:
+    """Turn what JSON does not know into what it does: times as RFC 3339 UTC, the rest as text."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, default=plain, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: list[str], rows: list[list[Any]], *, title: str | None = None) -> None:
+    """Print a table on stdout; numbers are right-aligned, None is `–` (unknown is never 0)."""
+    table = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("–" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    stdout.print(table)
+
+
+def note(message: str) -> None:
+    """One line for a person, on stderr."""
+    stderr.print(message, highlight=False, markup=False)
