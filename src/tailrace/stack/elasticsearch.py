@@ -1,0 +1,133 @@
+"""Elasticsearch as one node from its Maven artifact, unpacked once and configured per data folder."""
+
+import shutil
+from pathlib import Path
+
+from tailrace.stack.account import Account, as_account, give, own
+from tailrace.stack.artifacts import Artifacts, find_java
+from tailrace.stack.process import Launch, ProcessId, process_environment
+from tailrace.stack.server import Answer, NotAnsweringError, Place, Server
+
+HEAP = ("-Xms1g", "-Xmx1g")
+LAUNCHER_HEAP = ("-Xms4m", "-Xmx64m", "-XX:+UseSerialGC")
+
+_SETTINGS = """\
+# Written at every start; changes here are lost.
+cluster.name: {cluster}
+node.name: embedded
+discovery.type: single-node
+network.host: 127.0.0.1
+http.port: {port}
+path.data: {folder}/data
+path.logs: {folder}/logs
+xpack.security.enabled: false
+cluster.routing.allocation.disk.threshold_enabled: false
+"""
+_JVM_OPTIONS = """\
+-XX:+UseG1GC
+-Djava.io.tmpdir={folder}/tmp
+-XX:+ExitOnOutOfMemoryError
+-XX:ErrorFile={folder}/logs/hs_err_%p.log
+-Dorg.apache.lucene.store.MMapDirectory.sharedArenaMaxPermits=1
+20-:--add-modules=jdk.incubator.vector
+"""
+_LOGGING = """\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %marker%m%consoleException%n
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+"""
+
+
+def _prepare(place: Place) -> Launch:
+    home = Artifacts(place.cache_dir).elasticsearch
+    configuration = _configure(place, home)
+    java = find_java()
+    # What `bin/elasticsearch` would run: a small launcher that reads jvm.options and starts the real server. The
+    # script itself is left out because it insists on a writable home and asks the caller's environment.
+    argv = (
+        *(str(java), *LAUNCHER_HEAP, "-Dcli.name=server", f"-Dcli.script={home}/bin/elasticsearch"),
+        *("-Dcli.libs=lib/tools/server-cli", f"-Des.path.home={home}", f"-Des.path.conf={configuration}"),
+        *("-Des.distribution.type=zip", "-Des.java.type=JAVA_HOME"),
+        *("-cp", f"{home}/lib/*:{home}/lib/cli-launcher/*", "org.elasticsearch.launcher.CliToolLauncher"),
+    )
+    environment = process_environment(
+        {
+            "ES_JAVA_HOME": str(java.parent.parent),
+            "JAVA_HOME": str(java.parent.parent),
+            "ES_JAVA_OPTS": " ".join(HEAP),
+            "ES_TMPDIR": str(place.data / "tmp"),
+            "ES_PATH_CONF": str(configuration),
+            "HOSTNAME": "localhost",
+        }
+    )
+    return Launch(as_account(place.account, argv, reach=(place.data, home)), environment)
+
+
+def _configure(place: Place, home: Path) -> Path:
+    folder = own(place.data, place.account)
+    configuration = own(folder / "config", place.account)
+    for name in ("data", "logs", "tmp"):
+        own(folder / name, place.account)
+    values = {"cluster": _cluster_name(place.stack_id), "port": place.ports[0], "folder": folder}
+    _write(configuration / "elasticsearch.yml", _SETTINGS.format(**values), place.account)
+    _write(configuration / "jvm.options", _JVM_OPTIONS.format(**values), place.account)
+    _write(configuration / "log4j2.properties", _LOGGING, place.account)
+    for source in (home / "config").iterdir():
+        if source.is_file() and not (configuration / source.name).exists():
+            shutil.copyfile(source, configuration / source.name)
+            give(configuration / source.name, place.account)
+    return configuration
+
+
+def _write(path: Path, text: str, account: Account | None) -> None:
+    path.write_text(text, encoding="utf-8")
+    give(path, account)
+
+
+def _cluster_name(stack_id: str) -> str:
+    return f"tailrace-{stack_id}"
+
+
+def _address(place: Place) -> str:
+    return f"http://127.0.0.1:{place.ports[0]}"
+
+
+def ask_elasticsearch(url: str, timeout_s: float) -> Answer:
+    """Ask for the cluster's health until it is at least yellow; the identity is the cluster's name.
+
+    `GET /` would be the usual request; the distribution we embed does not have it.
+    """
+    from elasticsearch import ApiError, Elasticsearch, TransportError
+
+    try:
+        with Elasticsearch(url, request_timeout=timeout_s, max_retries=0, retry_on_timeout=False) as client:
+            health = client.cluster.health(wait_for_status="yellow", timeout="1s")
+            nodes = client.nodes.info(filter_path="nodes.*.version").get("nodes", {})
+    except (ApiError, TransportError) as error:
+        raise NotAnsweringError(type(error).__name__) from error
+    if health["timed_out"]:
+        raise NotAnsweringError(f"the cluster is {health['status']}")
+    versions = sorted({str(node["version"]) for node in nodes.values()})
+    return Answer(version=versions[0] if versions else None, identity=str(health["cluster_name"]))
+
+
+def _identity(place: Place, process: ProcessId) -> str:
+    del process
+    return _cluster_name(place.stack_id)
+
+
+ELASTICSEARCH = Server(
+    name="elasticsearch",
+    usual_ports=(9200,),
+    prepare=_prepare,
+    address=_address,
+    ask=ask_elasticsearch,
+    identity=_identity,
+    fix="read the log; tailrace doctor checks Java, memory and the artifacts",
+    needs_artifacts=True,
+    stop_timeout_s=60.0,
+)

@@ -1,0 +1,117 @@
+"""Processes that outlive the command that starts them: start, recognise, stop, and the end of their logs."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+POLL_S = 0.05
+KILL_TIMEOUT_S = 5.0
+LOG_BYTES_MAX = 16 * 2**20
+"""A log that is longer when its server starts is moved aside to `.1`; the older `.1` goes."""
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Servers this very process started: they must be reaped here, or they stay as zombies that look alive."""
+
+
+class ProcessId(BaseModel):
+    """A pid with the start of its process in clock ticks since boot: pids are reused, the pair is not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    started_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a server is started: whole command line and whole environment, nothing is inherited."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def process_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment of every server: none of the caller's variables (PGDATA, JAVA_TOOL_OPTIONS …) may change it."""
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"} | dict(
+        extra or {}
+    )
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Name the process that has this pid now; None if there is none or it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command's name stands in parentheses and may hold anything, so count from the last one (proc(5)).
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else ProcessId(pid=pid, started_ticks=int(fields[19]))
+
+
+def is_alive(process: ProcessId | None) -> bool:
+    """Whether this very process still runs."""
+    if process is None:
+        return False
+    if child := _children.get(process.pid):
+        child.poll()
+    return identify(process.pid) == process
+
+
+def spawn(launch: Launch, log: Path) -> ProcessId:
+    """Start a server in a session of its own, so neither Ctrl-C nor the end of the terminal reaches it."""
+    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+        log.replace(log.with_name(log.name + ".1"))
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            launch.argv,
+            env=dict(launch.environment),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _children[child.pid] = child
+    # One that has died already has no start time left; zero never equals a living process.
+    return identify(child.pid) or ProcessId(pid=child.pid, started_ticks=0)
+
+
+def stop(process: ProcessId, first: signal.Signals, *, timeout_s: float) -> bool:
+    """Ask a process to end, kill its whole group after `timeout_s`. True if it ended by itself."""
+    if not is_alive(process):
+        return True
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, first)
+    if _wait_until_gone(process, timeout_s):
+        return True
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    _wait_until_gone(process, KILL_TIMEOUT_S)
+    return False
+
+
+def _wait_until_gone(process: ProcessId, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while is_alive(process):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def log_tail(log: Path, *, lines_max: int = 12, bytes_max: int = 8192) -> list[str]:
+    """Last lines of a log, for the message of a failed start."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - bytes_max))
+            text = file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-lines_max:]
