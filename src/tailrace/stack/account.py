@@ -54,7 +54,9 @@ def as_account(account: Account | None, argv: Sequence[str], *, reach: Sequence[
             f"user {account.name} cannot enter {' or '.join(map(str, reach))}",
             fix="set TAILRACE_DATA_DIR and TAILRACE_CACHE_DIR to folders that every user may enter",
         )
-    return (*drop, f"--inh-caps=-all,+{name}", f"--ambient-caps=-all,+{name}", "--", *argv)
+    # Without the bit, access(2) (Java asks it before it opens a file) leaves the capability out of account.
+    keep = (f"--inh-caps=-all,+{name}", f"--ambient-caps=-all,+{name}", "--securebits=+no_setuid_fixup")
+    return (*drop, *keep, "--", *argv)
 
 
 def own(path: Path, account: Account | None) -> Path:

@@ -36,7 +36,7 @@ status = error
 appender.console.type = Console
 appender.console.name = console
 appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %marker%m%consoleException%n
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] [%node_name]%marker %m%consoleException%n
 rootLogger.level = warn
 rootLogger.appenderRef.console.ref = console
 """
@@ -64,7 +64,8 @@ def _prepare(place: Place) -> Launch:
             "HOSTNAME": "localhost",
         }
     )
-    return Launch(as_account(place.account, argv, reach=(place.data, home)), environment)
+    # The launcher takes the folder it is started in for Elasticsearch's home.
+    return Launch(as_account(place.account, argv, reach=(place.data, home)), environment, folder=home)
 
 
 def _configure(place: Place, home: Path) -> Path:

@@ -1,6 +1,7 @@
 """Processes that outlive the command that starts them: start, recognise, stop, and the end of their logs."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,6 +16,9 @@ POLL_S = 0.05
 KILL_TIMEOUT_S = 5.0
 LOG_BYTES_MAX = 16 * 2**20
 """A log that is longer when its server starts is moved aside to `.1`; the older `.1` goes."""
+
+_STACK_FRAME = re.compile(r"\s+(at |\.\.\. \d+ more)")
+"""Java's; a dozen of them would hide the line that says what happened."""
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Servers this very process started: they must be reaped here, or they stay as zombies that look alive."""
@@ -35,6 +39,7 @@ class Launch:
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = Path("/")
 
 
 def process_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -72,7 +77,7 @@ def spawn(launch: Launch, log: Path) -> ProcessId:
         child = subprocess.Popen(
             launch.argv,
             env=dict(launch.environment),
-            cwd="/",
+            cwd=launch.folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -114,4 +119,4 @@ def log_tail(log: Path, *, lines_max: int = 12, bytes_max: int = 8192) -> list[s
             text = file.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    return [line for line in text.splitlines() if line.strip()][-lines_max:]
+    return [line for line in text.splitlines() if line.strip() and not _STACK_FRAME.match(line)][-lines_max:]
