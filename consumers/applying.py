@@ -1,0 +1,146 @@
+"""Apply a batch for certain: again after passing faults, less what was lost to others, in halves around poison."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import stamina
+import structlog
+
+from tailrace.consumers.batches import append_time, without
+from tailrace.consumers.errors import FencedError, RefusedByStoreError
+from tailrace.consumers.postgres.batch import Batch, Outcome, Record, Span, TopicPartition
+from tailrace.consumers.postgres.sink import Sink, is_retryable
+from tailrace.consumers.progress import fingerprint
+from tailrace.errors import TailraceError
+from tailrace.schemas.event import Refusal
+from tailrace.schemas.refusals import RefusalCode
+from tailrace.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+
+class Applier:
+    """Applies batches one after the other. `reached` are the positions applied since somebody last took them."""
+
+    def __init__(
+        self, sink: Sink, settings: WorkerSettings, on_lost: Callable[[Iterable[TopicPartition]], None]
+    ) -> None:
+        self._sink = sink
+        self._settings = settings
+        self._on_lost = on_lost
+        self._refused_in_a_row = 0
+        self.busy = False
+        self.reached: dict[TopicPartition, int] = {}
+        self.totals = Outcome()
+
+    async def apply(self, batch: Batch, epochs: Mapping[TopicPartition, int]) -> None:
+        """Apply the batch less what was decoded under an older claim than `epochs` say."""
+        self.busy = True
+        try:
+            stale = {tp for tp, span in batch.spans.items() if epochs.get(tp) != span.epoch}
+            await self._apply_claimed(without(batch, stale, self._sink.topics) if stale else batch)
+        finally:
+            self.busy = False
+
+    async def _apply_claimed(self, batch: Batch) -> None:
+        while batch.spans:
+            try:
+                outcome = await self._with_retries(batch)
+            except FencedError as error:
+                log.warning("fenced", partitions=len(error.partitions))
+                self._on_lost(error.partitions)
+                batch = without(batch, error.partitions, self._sink.topics)
+            except RefusedByStoreError as error:
+                await self._around_poison(batch, error)
+                return
+            else:
+                self._note(batch, outcome)
+                return
+
+    async def _with_retries(self, batch: Batch) -> Outcome:
+        async for attempt in stamina.retry_context(
+            on=is_retryable,
+            attempts=self._settings.retry_max_attempts,
+            timeout=None,
+            wait_initial=0.1,
+            wait_max=self._settings.retry_wait_max_s,
+        ):
+            with attempt:
+                try:
+                    return await self._sink.apply(batch)
+                except Exception as error:
+                    if is_retryable(error):
+                        log.warning("batch_retried", error=type(error).__name__, attempt=attempt.num)
+                        self._sink.forget_months()
+                        self._sink.discard()
+                    raise
+        raise AssertionError("retry_context either returns or raises")
+
+    async def _around_poison(self, batch: Batch, error: RefusedByStoreError) -> None:
+        """Halve the batch until the event that the store refuses stands alone; it becomes a dead letter."""
+        count = len(batch.events)
+        if count > 1:
+            for half in split(batch, self._sink.topics):
+                await self._apply_claimed(half)
+            return
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row > self._settings.dead_letter_run_max:
+            raise TailraceError(
+                f"{self._refused_in_a_row} events in a row refused by the store ({error.kind}): this is no bad event",
+                fix="tailrace doctor",
+            ) from error
+        event = batch.events[0]
+        refusal = Refusal(
+            code=RefusalCode.E_STORE,
+            reason=f"the store refused it: {error.kind} ({error.sqlstate})",
+            event_type=event.type,
+            event_id=event.id,
+            workspace_id=event.data.get("workspace_id"),
+        )
+        record = batch.record_of(event, self._sink.topics)
+        log.error("event_refused_by_store", type=event.type, event_id=event.id, sqlstate=error.sqlstate)
+        alone = Batch(spans=batch.spans, refusals=[*batch.refusals, (record, refusal)], records=batch.records)
+        self._note(alone, await self._with_retries(alone))
+
+    def _note(self, batch: Batch, outcome: Outcome) -> None:
+        if batch.events:
+            self._refused_in_a_row = 0
+        self.reached |= {tp: span.reached for tp, span in batch.spans.items()}
+        for name in ("events", "posted", "repeats", "parked", "released", "refused"):
+            setattr(self.totals, name, getattr(self.totals, name) + getattr(outcome, name))
+
+
+def split(batch: Batch, topics: Mapping[str, str]) -> list[Batch]:
+    """Two batches that hold the same records in the same order per partition.
+
+    Each partition is cut at one record, so that the first half's progress is where the second half begins.
+    """
+    middle = len(batch.events) // 2
+    cut: dict[TopicPartition, int] = {}
+    for event in batch.events[:middle]:
+        cut[TopicPartition(topics[event.topic], event.partition)] = event.offset + 1
+    halves = (Batch(), Batch())
+    for tp, span in batch.spans.items():
+        at = cut.get(tp, span.expected)
+        last = _last_before(batch.records.values(), tp, at)
+        for half, expected, reached in ((halves[0], span.expected, at), (halves[1], at, span.reached)):
+            if expected < reached:
+                mark = fingerprint(last) if reached == at and last is not None else span.fingerprint
+                time = append_time(last) if reached == at and last is not None else span.append_time
+                half.spans[tp] = Span(span.epoch, expected, reached, mark, span.event_time, time)
+    for event in batch.events:
+        _half(halves, cut, TopicPartition(topics[event.topic], event.partition), event.offset).events.append(event)
+    for record, why in batch.refusals:
+        half = _half(halves, cut, TopicPartition(record.topic, record.partition), record.offset)
+        half.refusals.append((record, why))
+    for at_, record in batch.records.items():
+        _half(halves, cut, TopicPartition(record.topic, record.partition), record.offset).records[at_] = record
+    return [half for half in halves if half.spans]
+
+
+def _half(halves: tuple[Batch, Batch], cut: Mapping[TopicPartition, int], tp: TopicPartition, offset: int) -> Batch:
+    return halves[0] if offset < cut.get(tp, 0) else halves[1]
+
+
+def _last_before(records: Iterable[Record], tp: TopicPartition, offset: int) -> Record | None:
+    found = [r for r in records if (r.topic, r.partition) == tp and r.offset < offset]
+    return max(found, key=lambda record: record.offset, default=None)

@@ -1,0 +1,42 @@
+"""What a worker decides differently about.
+
+ConsumerError
+├── FencedError      another worker claimed or moved a partition: drop it, claim again later
+├── HaltError        a partition must stop until an operator has looked
+└── RefusedByStore   the store refuses one event for what it is: a dead letter
+"""
+
+from tailrace.consumers.postgres.batch import TopicPartition
+from tailrace.errors import TailraceError
+
+
+class ConsumerError(TailraceError):
+    """A worker cannot go on as it was."""
+
+
+class FencedError(ConsumerError):
+    """Somebody else claimed or moved the progress of these partitions; nothing of the batch was applied."""
+
+    def __init__(self, partitions: frozenset[TopicPartition]) -> None:
+        named = ", ".join(f"{tp.topic}/{tp.partition}" for tp in sorted(partitions))
+        super().__init__(f"another worker moved {named}")
+        self.partitions = partitions
+
+
+class HaltError(ConsumerError):
+    """Going on would be wrong; the partition waits for an operator. `code` is stable, e.g. `H_RETENTION`."""
+
+    def __init__(self, partition: TopicPartition, code: str, reason: str) -> None:
+        super().__init__(f"{partition.topic}/{partition.partition} halted: {reason}")
+        self.partition = partition
+        self.code = code
+        self.reason = reason
+
+
+class RefusedByStoreError(ConsumerError):
+    """The store refuses what a batch holds, and would refuse it again."""
+
+    def __init__(self, sqlstate: str, kind: str) -> None:
+        super().__init__(f"the store refused the batch: {kind} ({sqlstate})")
+        self.sqlstate = sqlstate
+        self.kind = kind

@@ -1,0 +1,135 @@
+"""The log as a worker reads it: aiokafka wrapped once, with the settings its defaults get wrong.
+
+No deserializers (one that raises loses the good records before it), `auto_offset_reset="none"`, no auto-commit,
+`read_committed`. A rebalance listener never raises: aiokafka logs and swallows it, and reading would go on from
+Kafka's own offset.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from tailrace.consumers.postgres.batch import Record, TopicPartition
+from tailrace.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+FETCH_MAX_BYTES = 32 * 2**20
+PARTITION_FETCH_BYTES = 4 * 2**20
+"""Above the topics' limit of 2 MiB a record: aiokafka skips a record that is larger than a fetch after one error."""
+
+OnAssigned = Callable[[set[TopicPartition]], None]
+OnRevoked = Callable[[set[TopicPartition]], Awaitable[None]]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    def __init__(self, owner: "KafkaLog", on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
+        self._owner = owner
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+
+    async def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:
+        try:
+            await self._on_revoked({TopicPartition(tp.topic, tp.partition) for tp in revoked})
+        except Exception:
+            log.exception("revoke_failed")
+
+    async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
+        partitions = {TopicPartition(tp.topic, tp.partition) for tp in assigned}
+        # Paused, and at a position of no meaning, until the store has told us where it stands.
+        self._owner.hold(partitions)
+        self._on_assigned(partitions)
+
+
+class KafkaLog:
+    """A member of a consumer group that reads where it is told to, and nothing before it was told."""
+
+    def __init__(self, bootstrap: str, group: str, settings: KafkaSettings) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            rebalance_timeout_ms=settings.rebalance_timeout_ms,
+            request_timeout_ms=settings.request_timeout_ms,
+            max_poll_interval_ms=max(300_000, settings.rebalance_timeout_ms),
+            fetch_max_bytes=FETCH_MAX_BYTES,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            metadata_max_age_ms=30_000,
+            check_crcs=True,
+        )
+
+    async def start(self, topics: Iterable[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
+        """Join the group. Topics must exist: a missing one would be ignored without a word."""
+        await self._consumer.start()
+        self._consumer.subscribe(topics=list(topics), listener=_Listener(self, on_assigned, on_revoked))
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self._consumer.stop()
+
+    def hold(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop fetching these partitions."""
+        for tp in self._assigned(partitions):
+            self._consumer.pause(tp)
+            self._consumer.seek(tp, 0)
+
+    def read_from(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Fetch from these offsets on; partitions that are no longer assigned are passed over."""
+        for tp in self._assigned(positions):
+            self._consumer.seek(tp, positions[TopicPartition(tp.topic, tp.partition)])
+            self._consumer.resume(tp)
+
+    def _assigned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
+        assigned = self._consumer.assignment()
+        return [tp for tp in (KafkaPartition(*partition) for partition in partitions) if tp in assigned]
+
+    async def bounds(
+        self, partitions: Iterable[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """First offset and end offset of each partition. The ends are read last, so they are never too small."""
+        wanted = [KafkaPartition(*tp) for tp in partitions]
+        beginnings = await self._consumer.beginning_offsets(wanted)
+        ends = await self._consumer.end_offsets(wanted)
+        return (
+            {TopicPartition(tp.topic, tp.partition): offset for tp, offset in beginnings.items()},
+            {TopicPartition(tp.topic, tp.partition): offset for tp, offset in ends.items()},
+        )
+
+    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+        """Records of several partitions, each in order; empty after `wait_ms` without any."""
+        found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+        return {
+            TopicPartition(tp.topic, tp.partition): [
+                Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records
+            ]
+            for tp, records in found.items()
+            if records
+        }
+
+    def high_water(self, partition: TopicPartition) -> int | None:
+        """End of the partition as the last fetch saw it."""
+        mark: int | None = self._consumer.highwater(KafkaPartition(*partition))
+        return mark
+
+    async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Tell Kafka how far we are. Advisory only: lag tools read it; on restart the store's own progress decides."""
+        assigned = self._consumer.assignment()
+        offsets = {
+            KafkaPartition(*tp): OffsetAndMetadata(offset, "")
+            for tp, offset in positions.items()
+            if KafkaPartition(*tp) in assigned
+        }
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except KafkaError as error:
+            log.info("advisory_commit_failed", error=type(error).__name__)

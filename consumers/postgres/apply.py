@@ -1,0 +1,79 @@
+"""Apply one batch of events to the read models, inside the transaction that its caller opened.
+
+Load, fold, store: a fixed number of statements brings the rows that the batch touches, pure functions of
+`tailrace.projections` fold the events into them, and a fixed number of statements writes them back. What depends on
+rows of other entities is recounted afterwards from what is stored.
+"""
+
+from collections.abc import Sequence
+
+from tailrace.consumers.postgres import files
+from tailrace.consumers.postgres.batch import Batch, Outcome
+from tailrace.consumers.postgres.effects import PlainWork, apply_activity, apply_effects, apply_last_seen
+from tailrace.consumers.postgres.messages import MessageWork
+from tailrace.consumers.postgres.parking import Parking
+from tailrace.consumers.postgres.postings import fold_postings, load_ids, resolve_threads, write_postings
+from tailrace.consumers.postgres.session import Session
+from tailrace.projections.messages import MESSAGE_EVENTS
+from tailrace.projections.postings import POSTED, Postings
+from tailrace.projections.reactions import REACTION_EVENTS
+from tailrace.projections.sessions import SESSIONS
+from tailrace.projections.threads import canonical
+from tailrace.schemas.event import Event
+
+_ABOUT_MESSAGES = MESSAGE_EVENTS | REACTION_EVENTS
+_SHARES = frozenset({"collab.file.shared", "collab.file.unshared"})
+
+
+async def apply_events(session: Session, batch: Batch, parking: Parking) -> Outcome:
+    """Apply the batch's events; all of them, or an exception and nothing."""
+    events = batch.events
+    postings = await fold_postings(session, events)
+    released = await parking.release([posted.message_id for posted in postings.ids] + files.uploaded(events))
+    rest = [event for event in events if event.type != POSTED] + released
+    await load_ids(session, postings.known, {i for e in released if (i := e.data.get("message_id")) is not None})
+    about, shares = _split(rest, postings, parking)
+
+    plain = await PlainWork.load(session, rest)
+    messages = MessageWork(postings, await resolve_threads(session, postings))
+    await messages.load(session, about)
+    messages.fold(about)
+
+    await plain.store(session)
+    await write_postings(session, postings)
+    await messages.write(session)
+    changed_files = await files.apply_files(session, rest, parking)
+    changed_messages = await files.apply_shares(session, shares, parking)
+    await files.refresh_messages(session, changed_messages, changed_files)
+    await apply_effects(session, plain, messages)
+    await apply_activity(session, rest)
+    await apply_last_seen(session, rest, plain.changed.get(SESSIONS.table, {}).values())
+    await parking.write()
+    return Outcome(
+        events=len(events),
+        posted=len(postings.rows),
+        repeats=postings.repeats,
+        parked=len(parking.parked),
+        released=len(parking.released),
+        refused=len(batch.refusals),
+    )
+
+
+def _split(rest: Sequence[Event], postings: Postings, parking: Parking) -> tuple[list[Event], list[Event]]:
+    """Events about known messages, and shares into known messages; the others are parked."""
+    about: list[Event] = []
+    shares: list[Event] = []
+    for event in rest:
+        if event.type in _ABOUT_MESSAGES:
+            target = about
+        elif event.type in _SHARES:
+            target = shares
+        else:
+            continue
+        message_id = event.data["message_id"]
+        if message_id in postings.known:
+            event.data["message_id"] = canonical(message_id, postings.known)
+            target.append(event)
+        else:
+            parking.park(event, message_id)
+    return about, shares

@@ -1,0 +1,70 @@
+"""What one transaction applies, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from tailrace.schemas.event import Event, Refusal
+
+
+class Record(NamedTuple):
+    """One record of the log as it was read. `topic` is the full name, `timestamp_ms` the broker's append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic (full name)."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a batch holds of one partition: the progress it expects and the progress it reaches."""
+
+    epoch: int
+    expected: int
+    reached: int
+    fingerprint: str | None
+    event_time: datetime | None
+    append_time: datetime | None
+
+
+@dataclass
+class Batch:
+    """Decoded records of several partitions, in each partition's log order.
+
+    `records` holds the raw record of every event and refusal by (topic, partition, offset), as parking and dead
+    letters keep it.
+    """
+
+    spans: dict[TopicPartition, Span] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    refusals: list[tuple[Record, Refusal]] = field(default_factory=list)
+    records: dict[tuple[str, int, int], Record] = field(default_factory=dict)
+    ignored: int = 0
+
+    def record_of(self, event: Event, topics: Mapping[str, str]) -> Record:
+        """The raw record that an event came from."""
+        return self.records[topics[event.topic], event.partition, event.offset]
+
+
+@dataclass
+class Outcome:
+    """Counts of what one transaction did."""
+
+    events: int = 0
+    posted: int = 0
+    repeats: int = 0
+    parked: int = 0
+    released: int = 0
+    refused: int = 0

@@ -1,0 +1,191 @@
+"""Events about messages: edits, deletions, pins and reactions, folded onto new and stored rows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from tailrace.consumers.postgres.session import Session, to_json
+from tailrace.projections.messages import CHANGED_COLUMNS, MESSAGE_EVENTS, finish_message, fold_message
+from tailrace.projections.postings import Postings
+from tailrace.projections.reactions import REACTION_EVENTS, Fact, fold_reaction, reactions_column
+from tailrace.projections.registers import Row, moment
+from tailrace.projections.threads import canonical
+from tailrace.schemas.event import Event
+
+_JSON = ("formatted_content", "edit_history", "registers")
+
+
+@dataclass
+class MessageWork:
+    """The messages a batch touches. `stored` are rows that were there before, `changed` those to be written."""
+
+    postings: Postings
+    roots: dict[str, str | None]
+    stored: dict[str, Row] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    facts: dict[tuple[str, str, str], Fact] = field(default_factory=dict)
+    erased: dict[str, datetime] = field(default_factory=dict)
+    recount_roots: set[str] = field(default_factory=set)
+    recount_channels: set[str] = field(default_factory=set)
+
+    def canonical(self, event: Event) -> str:
+        """Id of the stored message that the event is about."""
+        return canonical(event.data["message_id"], self.postings.known)
+
+    async def load(self, session: Session, events: Iterable[Event]) -> None:
+        """Load the stored rows that will change and which of the people involved are erased."""
+        ids = {self.canonical(event) for event in events if event.type in MESSAGE_EVENTS} | set(self.roots)
+        wanted = [self.postings.known[i] for i in ids if i not in self.postings.rows and i in self.postings.known]
+        if wanted:
+            keys = ([posted.message_id for posted in wanted], [posted.created_at for posted in wanted])
+            for record in await session.fetch("load_messages", *keys):
+                row = dict(record)
+                for column in _JSON:
+                    row[column] = None if row[column] is None else orjson.loads(row[column])
+                row |= {name: str(row[name]) for name in ("message_id", "channel_id", "user_id", "posted_event")}
+                row["thread_id"] = None if row["thread_id"] is None else str(row["thread_id"])
+                self.stored[row["message_id"]] = row
+        people = {row["user_id"] for rows in (self.postings.rows, self.stored) for row in rows.values()}
+        people |= {event.data["user_id"] for event in events if event.type in REACTION_EVENTS}
+        if people:
+            found = await session.fetch("erased_users", list(people))
+            self.erased = {str(record["user_id"]): record["erased_at"] for record in found}
+
+    def fold(self, events: Iterable[Event]) -> None:
+        """Fold events whose messages are known, then derive what follows."""
+        touched: set[str] = set()
+        for event in events:
+            message_id = self.canonical(event)
+            if event.type in REACTION_EVENTS:
+                fold_reaction(self.facts, event, message_id)
+            elif fold_message(self._row(message_id), event):
+                touched.add(message_id)
+        for message_id, row in self.postings.rows.items():
+            if message_id in touched or row["user_id"] in self.erased:
+                finish_message(row, self.erased.get(row["user_id"]))
+        for message_id in touched & self.stored.keys():
+            self._finish_stored(self.stored[message_id])
+        self._reroot()
+        self._count_new_replies()
+        self._new_reactions()
+
+    def _row(self, message_id: str) -> Row:
+        return self.postings.rows.get(message_id) or self.stored[message_id]
+
+    def _finish_stored(self, row: Row) -> None:
+        was_deleted = row["is_deleted"]
+        finish_message(row, self.erased.get(row["user_id"]))
+        self.changed.add(row["message_id"])
+        if was_deleted != row["is_deleted"]:
+            self.recount_channels.add(row["channel_id"])
+            if row["thread_id"] is not None:
+                self.recount_roots.add(row["thread_id"])
+
+    def _reroot(self) -> None:
+        """Give messages the roots that this batch's postings led to; both the old and the new root are recounted."""
+        for message_id, root in self.roots.items():
+            row = self.postings.rows.get(message_id) or self.stored.get(message_id)
+            if row is None:
+                continue
+            if row["thread_id"] != root:
+                self.recount_roots |= {i for i in (row["thread_id"], root) if i is not None}
+                row["thread_id"] = root
+                if message_id in self.stored:
+                    self.changed.add(message_id)
+            elif root is not None:
+                self.recount_roots.add(root)
+
+    def _count_new_replies(self) -> None:
+        """Count replies in Python where root and replies are all new in this batch, else leave them to a recount.
+
+        A new root that no stored reply waited for can only have replies of this batch; counting them here saves the
+        second row version that an update would write.
+        """
+        for row in self.postings.rows.values():
+            root_id = row["thread_id"]
+            if root_id is None or row["is_deleted"]:
+                continue
+            root = self.postings.rows.get(root_id)
+            if root is None or root_id in self.recount_roots:
+                self.recount_roots.add(root_id)
+            elif root["channel_id"] == row["channel_id"]:
+                root["reply_count"] += 1
+                root["last_reply_at"] = max(root["last_reply_at"] or row["created_at"], row["created_at"])
+
+    def _new_reactions(self) -> None:
+        """A message that is new has no reactions but this batch's, so its column is written with it."""
+        by_message: dict[str, list[Fact]] = {}
+        for fact in self.facts.values():
+            if fact.message_id in self.postings.rows:
+                by_message.setdefault(fact.message_id, []).append(fact)
+        for message_id, facts in by_message.items():
+            self.postings.rows[message_id]["reactions"] = reactions_column(facts, self.erased)
+
+    async def write(self, session: Session) -> None:
+        """Write changed rows, reactions and pins, then recount what depends on them."""
+        if self.changed:
+            rows = [self.stored[message_id] for message_id in sorted(self.changed)]
+            columns = ("message_id", "created_at", *CHANGED_COLUMNS)
+            await session.fetch("update_messages", to_json([{c: row[c] for c in columns} for row in rows]))
+        await self._write_reactions(session)
+        await self._write_pins(session)
+        await self._recount(session)
+
+    async def _write_reactions(self, session: Session) -> None:
+        facts = [self.facts[key] for key in sorted(self.facts)]
+        if not facts:
+            return
+        known = self.postings.known
+        changed = await session.fetch(
+            "merge_reactions",
+            [fact.message_id for fact in facts],
+            [fact.user_id for fact in facts],
+            [fact.emoji for fact in facts],
+            [fact.channel_id for fact in facts],
+            [known[fact.message_id].created_at for fact in facts],
+            [fact.added_at for fact in facts],
+            [fact.is_active for fact in facts],
+            [fact.first_added_at for fact in facts],
+            [fact.sequence for fact in facts],
+            [fact.event_id for fact in facts],
+        )
+        stored = {(str(r[0]), r[1]) for r in changed if str(r[0]) not in self.postings.rows}
+        if stored:
+            await session.fetch("recompute_reactions", *zip(*sorted(stored), strict=True))
+
+    async def _write_pins(self, session: Session) -> None:
+        put, drop = [], []
+        for message_id in sorted(self.changed | self.postings.rows.keys()):
+            row = self._row(message_id)
+            registers = row["registers"]
+            pinned = registers.get("pinned") if isinstance(registers, dict) else None
+            if row["is_pinned"] and pinned is not None:
+                put.append((row["channel_id"], message_id, pinned[4], moment(pinned[2])))
+            elif pinned is not None and message_id in self.stored:
+                drop.append((row["channel_id"], message_id))
+        if put:
+            await session.fetch("put_pins", *zip(*put, strict=True))
+        if drop:
+            await session.fetch("drop_pins", *zip(*drop, strict=True))
+
+    async def _recount(self, session: Session) -> None:
+        if self.recount_roots:
+            await recount_roots(session, self.recount_roots)
+        newest: dict[str, datetime] = {}
+        for row in self.postings.rows.values():
+            if not row["is_deleted"]:
+                channel_id = row["channel_id"]
+                newest[channel_id] = max(newest.get(channel_id, row["created_at"]), row["created_at"])
+        raised = sorted(newest.items())
+        if raised:
+            await session.fetch("raise_last_message", *zip(*raised, strict=True))
+
+
+async def recount_roots(session: Session, roots: Iterable[str]) -> None:
+    """Recount the visible replies of these messages; unknown ones are passed over."""
+    found = await session.fetch("roots", sorted(roots))
+    if found:
+        columns = ([r["message_id"] for r in found], [r["created_at"] for r in found], [r["channel_id"] for r in found])
+        await session.fetch("recount_replies", *columns)

@@ -1,0 +1,120 @@
+"""Load what the postings of a batch need, and write new messages."""
+
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+import asyncpg
+
+from tailrace.consumers.postgres.session import Session, to_json
+from tailrace.projections.messages import POSTED_COLUMNS
+from tailrace.projections.postings import POSTED, Postings, client_key, settle_threads
+from tailrace.projections.registers import Row
+from tailrace.projections.threads import Posted
+from tailrace.schemas.event import Event
+
+_ID_COLUMNS = (
+    "message_id", "canonical_id", "channel_id", "created_at", "posted_at", "log_offset", "parent_id", "client_key",
+)  # fmt: skip
+_row_values = itemgetter(*POSTED_COLUMNS)
+_JSON_INDEXES = tuple(
+    POSTED_COLUMNS.index(column) for column in ("formatted_content", "reactions", "edit_history", "registers")
+)
+_EMPTY: dict[type, str] = {dict: "{}", list: "[]"}
+
+
+def posted_of(record: asyncpg.Record) -> Posted:
+    """A row of runtime.message_ids as the folds know it."""
+    canonical_id, parent_id = record.get("canonical_id"), record["parent_id"]
+    return Posted(
+        message_id=str(record["message_id"]),
+        channel_id=str(record["channel_id"]),
+        created_at=record["created_at"],
+        posted_at=record["posted_at"],
+        log_offset=record["log_offset"],
+        parent_id=None if parent_id is None else str(parent_id),
+        canonical_id=None if canonical_id is None else str(canonical_id),
+    )
+
+
+async def load_ids(session: Session, known: dict[str, Posted], ids: Iterable[str]) -> None:
+    """Add to `known` those of the message ids that have been posted."""
+    missing = [message_id for message_id in ids if message_id not in known]
+    if missing:
+        for record in await session.fetch("known_ids", missing):
+            posted = posted_of(record)
+            known[posted.message_id] = posted
+
+
+async def fold_postings(session: Session, events: Sequence[Event]) -> Postings:
+    """Fold the batch's postings; also loads the ids that its other events are about."""
+    ids: set[str] = set()
+    clients: set[str] = set()
+    for event in events:
+        if (message_id := event.data.get("message_id")) is not None:
+            ids.add(message_id)
+        if event.type == POSTED:
+            if (parent_id := event.data.get("thread_id")) is not None:
+                ids.add(parent_id)
+            if (key := client_key(event)) is not None:
+                clients.add(key)
+    postings = Postings(known={}, primaries={})
+    await load_ids(session, postings.known, ids)
+    parents = {known.canonical_id for known in postings.known.values() if known.canonical_id is not None}
+    await load_ids(session, postings.known, parents)
+    if clients:
+        for record in await session.fetch("known_clients", list(clients)):
+            postings.primaries.setdefault(str(record["client_key"]), []).append(posted_of(record))
+    postings.fold(events)
+    return postings
+
+
+async def resolve_threads(session: Session, postings: Postings) -> dict[str, str | None]:
+    """Roots that this batch may have changed, by message id: of new replies and of stored ones that waited."""
+    new_ids = [posted.message_id for posted in postings.ids]
+    waiting = [(str(r["parent_id"]), str(r["child_id"])) for r in await session.fetch("waiting_edges", new_ids)]
+    seeds = postings.seeds(waiting)
+    if not seeds:
+        return {}
+    # What is above or below a seed may partly be new in this batch, so the walk in SQL starts from each of these too.
+    starts = seeds | {edge[1] for edge in postings.edges} | {edge[0] for edge in postings.edges}
+    starts |= {posted.parent_id for posted in postings.ids if posted.parent_id is not None}
+    below: set[str] = set(starts)
+    for record in await session.fetch("thread_component", list(starts)):
+        posted = posted_of(record)
+        postings.known.setdefault(posted.message_id, posted)
+        if record["is_below"]:
+            below.add(posted.message_id)
+    return settle_threads(postings, below)
+
+
+async def write_postings(session: Session, postings: Postings) -> None:
+    """COPY the new messages and their ids.
+
+    Straight into the tables, without staging: the batch has just read that none of the ids exists, and the progress
+    row that it holds keeps everybody else out of these partitions. An id that another channel posts at this very
+    moment breaks the primary key of message_ids; the retry then sees it.
+    """
+    if postings.ids:
+        await session.copy("runtime.message_ids", _ID_COLUMNS, [_id_row(posted) for posted in postings.ids])
+    if postings.rows:
+        await session.copy("collab.messages", POSTED_COLUMNS, map(_copy_row, postings.rows.values()))
+    if postings.edges:
+        parents, children = zip(*sorted(postings.edges), strict=True)
+        await session.fetch("add_edges", parents, children)
+
+
+def _id_row(posted: Posted) -> tuple[Any, ...]:
+    return (
+        posted.message_id, posted.canonical_id, posted.channel_id, posted.created_at, posted.posted_at,
+        posted.log_offset, posted.parent_id, posted.client_key,
+    )  # fmt: skip
+
+
+def _copy_row(row: Row) -> tuple[Any, ...]:
+    values = list(_row_values(row))
+    for index in _JSON_INDEXES:
+        value = values[index]
+        if value is not None:
+            values[index] = to_json(value) if value else _EMPTY[type(value)]
+    return tuple(values)

@@ -1,0 +1,236 @@
+"""The consumer runtime: claim, fetch, decode, apply, in bounded steps.
+
+Two loops share one bounded queue: one fetches and decodes, the other applies, so that decoding the next batch overlaps
+with the store's work on this one. A partition is read only after its progress was claimed, and each claim has an epoch:
+a batch that was decoded under an older claim is dropped, not applied.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from tailrace.consumers.applying import Applier
+from tailrace.consumers.batches import add_records
+from tailrace.consumers.errors import HaltError
+from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.consumers.postgres.batch import Batch, Record, TopicPartition
+from tailrace.consumers.postgres.sink import STRUCTURAL_TOPICS, Sink, is_retryable
+from tailrace.consumers.progress import Claim, check_fingerprint, check_position
+from tailrace.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+IDLE_WAIT_MS = 200
+RECLAIM_WAIT_S = 1.0
+COMMIT_INTERVAL_S = 2.0
+YIELD_EVERY_RECORDS = 250
+
+
+@dataclass
+class _Reading:
+    """A claimed partition. `position` is the next offset to decode; `verify` the claim until its record was seen."""
+
+    claim: Claim
+    position: int
+    verify: bool
+
+
+@dataclass
+class Worker:
+    """One projection's worker. `run` returns when `stopping` is set and everything decoded is applied."""
+
+    log: KafkaLog
+    sink: Sink
+    settings: WorkerSettings
+    owner: str
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._shorts = {full: short for short, full in self.sink.topics.items()}
+        self._reading: dict[TopicPartition, _Reading] = {}
+        self._unclaimed: set[TopicPartition] = set()
+        self._claim_again_at = 0.0
+        self._queue: asyncio.Queue[list[Batch]] = asyncio.Queue(maxsize=self.settings.batches_in_flight_max)
+        self._applier = Applier(self.sink, self.settings, self._lost)
+        self._committed_at = 0.0
+        self._moved_at = 0.0
+
+    async def run(self) -> None:
+        """Work until told to stop. Raises when nothing moves for `stall_timeout_s` or a loop fails."""
+        await self.log.start(sorted(self._shorts), self._on_assigned, self._on_revoked)
+        applying = asyncio.create_task(self._apply_loop(), name="apply")
+        fetching = asyncio.create_task(self._fetch_loop(), name="fetch")
+        try:
+            await asyncio.wait({applying, fetching}, return_when=asyncio.FIRST_COMPLETED)
+            if fetching.done() and not fetching.exception():
+                await asyncio.wait_for(self._queue.join(), self.settings.drain_timeout_s)
+        finally:
+            for task in (fetching, applying):
+                task.cancel()
+            results = await asyncio.gather(fetching, applying, return_exceptions=True)
+            await self._commit(force=True)
+            await self.log.stop()
+            await self.sink.close()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    # ── rebalance ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_assigned(self, partitions: set[TopicPartition]) -> None:
+        self._reading = {}
+        self._unclaimed = set(partitions)
+        self._claim_again_at = 0.0
+        log.info("partitions_assigned", partitions=len(partitions))
+
+    async def _on_revoked(self, partitions: set[TopicPartition]) -> None:
+        """Finish what is decoded, within the drain time; what is left is fenced by the next owner's claim."""
+        self._unclaimed -= partitions
+        if not partitions:
+            return
+        log.info("partitions_revoked", partitions=len(partitions))
+        try:
+            await asyncio.wait_for(self._queue.join(), self.settings.drain_timeout_s)
+        except TimeoutError:
+            log.warning("drain_timed_out", partitions=len(partitions))
+        await self._commit(force=True)
+        for partition in partitions:
+            self._reading.pop(partition, None)
+
+    def _lost(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop reading partitions that somebody else moved or that were halted; claim again, later."""
+        lost = {tp for tp in partitions if self._reading.pop(tp, None) is not None}
+        self.log.hold(lost)
+        self._unclaimed |= lost
+        self._claim_again_at = asyncio.get_running_loop().time() + RECLAIM_WAIT_S
+
+    async def _claim(self) -> None:
+        """Claim what was assigned. The store says where each partition stands; nothing is read before that."""
+        wanted = frozenset(self._unclaimed)
+        if not wanted or asyncio.get_running_loop().time() < self._claim_again_at:
+            return
+        self._claim_again_at = asyncio.get_running_loop().time() + RECLAIM_WAIT_S
+        try:
+            beginnings, ends = await self.log.bounds(wanted)
+            claims = await self.sink.claim(beginnings, self.owner)
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+            self.sink.discard()
+            log.warning("claim_failed", error=type(error).__name__)
+            return
+        _, ends = await self.log.bounds(wanted)
+        positions: dict[TopicPartition, int] = {}
+        for partition in wanted & self._unclaimed:
+            claim = claims[partition]
+            self._unclaimed.discard(partition)
+            if claim.halted_code is not None:
+                log.warning(
+                    "partition_halted", topic=partition.topic, partition=partition.partition, code=claim.halted_code
+                )
+                continue
+            try:
+                check_position(claim, beginnings, ends)
+            except HaltError as error:
+                await self._halt(error)
+                continue
+            # Read once more what was applied last: its fingerprint tells this log from another under the same name.
+            verify = claim.fingerprint is not None and claim.next_offset > beginnings[partition]
+            self._reading[partition] = _Reading(claim, claim.next_offset, verify)
+            positions[partition] = claim.next_offset - 1 if verify else claim.next_offset
+        self.log.read_from(positions)
+        log.info("partitions_claimed", partitions=len(positions))
+
+    async def _halt(self, error: HaltError) -> None:
+        log.error("partition_halted", **error.partition._asdict(), code=error.code)
+        self._reading.pop(error.partition, None)
+        self.log.hold({error.partition})
+        await self.sink.halt(error.partition, error.code, error.reason)
+
+    # ── fetch and decode ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _fetch_loop(self) -> None:
+        self._moved_at = asyncio.get_running_loop().time()
+        while not self.stopping.is_set():
+            await self._claim()
+            batches = await self._next_batches()
+            if batches:
+                await self._queue.put(batches)
+            else:
+                self._check_stall()
+
+    async def _next_batches(self) -> list[Batch]:
+        """Gather until the batch is full or the applier idle; meanwhile small batches grow up to their age."""
+        loop = asyncio.get_running_loop()
+        batches: dict[bool, Batch] = {}
+        count = size = 0
+        deadline = loop.time() + self.settings.batch_max_age_ms / 1000
+        while count < self.settings.batch_max_events and size < self.settings.batch_max_bytes:
+            fetched = await self.log.fetch(IDLE_WAIT_MS if not count else 10, self.settings.batch_max_events - count)
+            for partition, records in fetched.items():
+                usable = await self._usable(partition, records)
+                if usable:
+                    count += len(usable)
+                    size += sum(len(record.value or b"") for record in usable)
+                    await self._decode(batches, partition, usable)
+            idle = self._queue.empty() and not self._applier.busy
+            aged = loop.time() >= deadline and not self._queue.full()
+            if self.stopping.is_set() or (not fetched and not count) or (count and (idle or aged)):
+                break
+        return [batches[kind] for kind in sorted(batches, reverse=True)]
+
+    async def _usable(self, partition: TopicPartition, records: list[Record]) -> list[Record]:
+        """The records that the claim is waiting for. What was fetched before a seek is passed over."""
+        reading = self._reading.get(partition)
+        if reading is None:
+            return []
+        if reading.verify:
+            reading.verify = False
+            if records[0].offset == reading.position - 1:
+                try:
+                    check_fingerprint(reading.claim, records[0])
+                except HaltError as error:
+                    await self._halt(error)
+                    return []
+        return [record for record in records if record.offset >= reading.position]
+
+    async def _decode(self, batches: dict[bool, Batch], partition: TopicPartition, records: list[Record]) -> None:
+        short = self._shorts[partition.topic]
+        batch = batches.setdefault(short in STRUCTURAL_TOPICS, Batch())
+        for start in range(0, len(records), YIELD_EVERY_RECORDS):
+            reading = self._reading.get(partition)
+            if reading is None:
+                return
+            part = records[start : start + YIELD_EVERY_RECORDS]
+            add_records(batch, partition, short, part, epoch=reading.claim.epoch, expected=reading.position)
+            reading.position = part[-1].offset + 1
+            await asyncio.sleep(0)  # lets the applier's answers in; a whole batch takes longer than a round trip
+
+    def _check_stall(self) -> None:
+        loop = asyncio.get_running_loop()
+        behind = any((self.log.high_water(tp) or 0) > reading.position for tp, reading in self._reading.items())
+        if not behind or self._applier.busy or not self._queue.empty():
+            self._moved_at = loop.time()
+        elif loop.time() - self._moved_at > self.settings.stall_timeout_s:
+            raise TimeoutError("records are waiting but none arrive; restart this process")
+
+    # ── apply ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _apply_loop(self) -> None:
+        while True:
+            batches = await self._queue.get()
+            try:
+                for batch in batches:
+                    await self._applier.apply(batch, {tp: r.claim.epoch for tp, r in self._reading.items()})
+            finally:
+                self._queue.task_done()
+            await self._commit()
+
+    async def _commit(self, *, force: bool = False) -> None:
+        now = asyncio.get_running_loop().time()
+        if force or now - self._committed_at >= COMMIT_INTERVAL_S:
+            self._committed_at = now
+            positions, self._applier.reached = self._applier.reached, {}
+            await self.log.commit(positions)

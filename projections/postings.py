@@ -1,0 +1,119 @@
+"""Which postings are new messages, which are repeats and which are other ids of a message (SEMANTICS M)."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tailrace.projections.messages import posted_row
+from tailrace.projections.registers import Row
+from tailrace.projections.threads import Posted, canonical, thread_root
+from tailrace.schemas.event import Event
+
+POSTED = "collab.message.posted"
+CLIENT_ID_WINDOW = timedelta(days=7)
+
+
+def client_key(event: Event) -> str | None:
+    """128-bit key of (channel, user, client_msg_id) in the form of a UUID; None where there is no client id."""
+    client_id = event.data.get("client_msg_id")
+    if not client_id:
+        return None
+    text = f"{event.data['channel_id']}/{event.data['user_id']}/{client_id}"
+    digest = hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+
+
+@dataclass
+class Postings:
+    """The postings of a batch, folded onto what was known before it.
+
+    `known` grows by every posting; `ids` are the new entries, `rows` the new messages by id. `edges` are (parent,
+    child) pairs that a later posting can still change, `unresolved` the ids whose thread root needs nodes that are
+    not loaded yet.
+    """
+
+    known: dict[str, Posted]
+    primaries: dict[str, list[Posted]]
+    ids: list[Posted] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
+    edges: set[tuple[str, str]] = field(default_factory=set)
+    unresolved: set[str] = field(default_factory=set)
+    repeats: int = 0
+
+    def fold(self, events: Iterable[Event]) -> None:
+        """Fold the postings among `events`; they must come in the order of each channel's log."""
+        for event in events:
+            if event.type == POSTED:
+                self._fold_posting(event)
+
+    def _fold_posting(self, event: Event) -> None:
+        data = event.data
+        message_id = data["message_id"]
+        if message_id in self.known:
+            self.repeats += 1  # the first posting in the log is the posting (ruling 20)
+            return
+        key = client_key(event)
+        parent_id = data.get("thread_id")
+        posted = Posted(
+            message_id=message_id,
+            channel_id=data["channel_id"],
+            created_at=data["created_at"],
+            posted_at=event.time,
+            log_offset=event.offset,
+            parent_id=None if parent_id == message_id else parent_id,
+            client_key=key,
+        )
+        if key is not None and (primary := self._primary(key, event.time)) is not None:
+            posted.canonical_id = primary.message_id
+            posted.created_at = primary.created_at
+            posted.parent_id = None
+        self.known[message_id] = posted
+        self.ids.append(posted)
+        if posted.canonical_id is None:
+            if key is not None:
+                self.primaries.setdefault(key, []).append(posted)
+            self.rows[message_id] = posted_row(event, self._thread(posted))
+
+    def _primary(self, key: str, time: datetime) -> Posted | None:
+        """The latest earlier posting in the log with this client id less than seven days away (ruling 24)."""
+        for primary in reversed(self.primaries.get(key, ())):
+            if abs(time - primary.posted_at) < CLIENT_ID_WINDOW:
+                return primary
+        return None
+
+    def _thread(self, posted: Posted) -> str | None:
+        """Root of a new reply where that is plain; otherwise what was given, with an edge that says it may change."""
+        if posted.parent_id is None:
+            return None
+        parent_id = canonical(posted.parent_id, self.known)
+        parent = self.known.get(parent_id)
+        if parent is None:
+            self.edges.add((posted.parent_id, posted.message_id))
+        elif parent.channel_id == posted.channel_id and parent.parent_id is not None:
+            self.edges.add((parent_id, posted.message_id))
+            self.unresolved.add(posted.message_id)
+        return parent_id
+
+    def seeds(self, waiting: Iterable[tuple[str, str]]) -> set[str]:
+        """Ids from which roots must be found anew; `waiting` are the stored edges whose parent is new in this batch.
+
+        A reply that waits for another id of a message also hangs on the message itself from now on.
+        """
+        seeds = set(self.unresolved)
+        new_ids = {posted.message_id for posted in self.ids}
+        for parent_id, child_id in [*waiting, *(edge for edge in self.edges if edge[0] in new_ids)]:
+            seeds.add(child_id)
+            seeds.add(parent_id)
+            if (message_id := canonical(parent_id, self.known)) != parent_id:
+                self.edges.add((message_id, child_id))
+        return seeds
+
+
+def settle_threads(postings: Postings, members: Iterable[str]) -> dict[str, str | None]:
+    """Roots of the messages among `members`, whose whole chains are in `postings.known`."""
+    return {
+        member: thread_root(member, postings.known)
+        for member in members
+        if (node := postings.known.get(member)) is not None and node.canonical_id is None
+    }
