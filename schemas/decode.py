@@ -1,0 +1,178 @@
+"""From a record of the log to an Event, or to the reason why it is none.
+
+The usual record costs one call of the validator, which parses, checks and picks the type at once. Only when that fails
+is the record taken step by step, in the order in which the codes win (ruling 71), to find out what to say.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from tailrace.schemas.catalogue import EVENT_TYPES, INBOUND, key_of
+from tailrace.schemas.event import Event, Refusal
+from tailrace.schemas.reasons import first_problems, refusal
+from tailrace.schemas.refusals import RefusalCode
+from tailrace.schemas.scrub import may_hold_nul, scrub
+from tailrace.schemas.upcasters import UPCASTERS, Upcasters
+from tailrace.schemas.validators import DATA_DICT, ENVELOPE_DICT, EVENT_DICT
+
+VALUE_BYTES_MAX: Final = 1_048_576
+"""A record's value may have this many bytes (ruling 75)."""
+AHEAD_MAX: Final = timedelta(minutes=10)
+"""An event may be this far ahead of the broker's append time (rule T)."""
+TIME_MIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""No event is older than this (rule T)."""
+
+
+class _Refused(Exception):  # noqa: N818 - a way out of the steps, not an error
+    def __init__(self, code: RefusalCode, reason: str, event: dict[str, Any] | None = None) -> None:
+        super().__init__(code)
+        self.refusal = refusal(code, reason, event)
+
+
+@dataclass(slots=True)  # not frozen: that costs half a microsecond a record
+class _Record:
+    topic: str
+    key: bytes | None
+    value: bytes
+    appended_at: datetime | None
+
+
+class Decoder:
+    """Decoding with a given set of upcasters; `decode` is the one with those in force."""
+
+    def __init__(self, upcasters: Upcasters) -> None:
+        self._upcasters = upcasters
+        self._current = {type_: upcasters.current(type_) for type_ in EVENT_TYPES}
+
+    def decode(
+        self, topic: str, key: bytes | None, value: bytes | None, appended_at: datetime | None
+    ) -> Event | Refusal | None:
+        """See the module's `decode`."""
+        if value is None:
+            return None
+        if len(value) > VALUE_BYTES_MAX:
+            return refusal(RefusalCode.E_SIZE, f"value: larger than {VALUE_BYTES_MAX} bytes")
+        record = _Record(topic, key, scrub(value) if may_hold_nul(value) else value, appended_at)
+        try:
+            attributes = self._at_once(record) or self._step_by_step(record)
+            return self._admit(record, attributes)
+        except _Refused as refused:
+            return refused.refusal
+
+    def _at_once(self, record: _Record) -> dict[str, Any] | None:
+        """The event of a usual record; None where only the steps can tell."""
+        value = record.value
+        # The validator's parser takes these two, which are no JSON (ruling 88), and offers no switch against it.
+        if b"NaN" in value or b"Infinity" in value:
+            return None
+        try:
+            attributes = EVENT_DICT.validate_json(value)
+        except ValidationError:
+            return None
+        type_ = attributes["type"]
+        is_usual = (attributes["schemaversion"] or 1) == self._current[type_] and _carries(record.topic, type_)
+        return attributes if is_usual else None
+
+    def _step_by_step(self, record: _Record) -> dict[str, Any]:
+        event = _parse(record.value)
+        try:
+            attributes = ENVELOPE_DICT.validate_python(event)
+        except ValidationError as error:
+            raise _Refused(RefusalCode.E_SCHEMA, first_problems(error), event) from None
+        if event.get("data") is None:
+            raise _Refused(RefusalCode.E_SCHEMA, "data: missing", event)
+        type_ = attributes["type"]
+        if type_ not in EVENT_TYPES:
+            raise _Refused(RefusalCode.E_UNKNOWN_TYPE, "type: not in the catalogue", event)
+        if not _carries(record.topic, type_):
+            reason = f"type: expected on topic {EVENT_TYPES[type_].topic}"
+            raise _Refused(RefusalCode.E_UNKNOWN_TYPE, reason, event)
+        attributes["data"] = self._current_data(attributes, event)
+        return attributes
+
+    def _current_data(self, attributes: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        type_, version, data = attributes["type"], attributes["schemaversion"] or 1, event["data"]
+        if version > self._current[type_]:
+            reason = f"schemaversion: newer than {self._current[type_]}, the newest that is known here"
+            raise _Refused(RefusalCode.E_VERSION, reason, event)
+        if not isinstance(data, dict):
+            raise _Refused(RefusalCode.E_SCHEMA, "data: expected an object", event)
+        try:
+            data = self._upcasters.upcast(type_, version, data)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            # Upcasters see data that no model of the old version has checked, so this is the producer's fault.
+            reason = f"data: does not fit version {version} of its type"
+            raise _Refused(RefusalCode.E_SCHEMA, reason, event) from None
+        try:
+            return DATA_DICT[type_].validate_python(data)
+        except ValidationError as error:
+            raise _Refused(RefusalCode.E_SCHEMA, first_problems(error, within="data"), event) from None
+
+    def _admit(self, record: _Record, attributes: dict[str, Any]) -> Event:
+        """The last two judgements, key and time, and the Event itself."""
+        type_, data, time = attributes["type"], attributes["data"], attributes["time"]
+        if record.topic != INBOUND and (record.key is None or record.key != key_of(type_, data).encode()):
+            reason = f"key: expected data.{' or else data.'.join(EVENT_TYPES[type_].key)}"
+            raise _Refused(RefusalCode.E_KEY, reason, attributes)
+        _judge("time", time, record, attributes)
+        if type_ == "collab.message.posted":
+            _judge("data.created_at", data["created_at"], record, attributes)
+        return Event(
+            type_,
+            attributes["id"],
+            attributes["sequence"],
+            time,
+            data,
+            attributes["source"],
+            attributes["subject"],
+            self._current[type_],
+            attributes["workspaceid"],
+            attributes["correlationid"],
+            attributes["causationid"],
+            record.topic,
+            appended_at=record.appended_at,
+        )
+
+
+def _parse(value: bytes) -> dict[str, Any]:
+    """The record as a JSON object.
+
+    Integers of more than 4,300 digits and nesting deeper than 200 are not read: E_DECODE, like NaN and a byte order
+    mark (ruling 88). Of equal keys the last wins.
+    """
+    try:
+        event = from_json(scrub(value), allow_inf_nan=False)
+    except ValueError as error:
+        raise _Refused(RefusalCode.E_DECODE, f"value: expected UTF-8 JSON; {error}") from None
+    if not isinstance(event, dict):
+        raise _Refused(RefusalCode.E_SCHEMA, "value: expected a CloudEvent, a JSON object")
+    return event
+
+
+def _carries(topic: str, type_: str) -> bool:
+    return topic in (EVENT_TYPES[type_].topic, INBOUND)
+
+
+def _judge(path: str, time: datetime, record: _Record, attributes: dict[str, Any]) -> None:
+    if time < TIME_MIN:
+        raise _Refused(RefusalCode.E_TIME, f"{path}: before 2000-01-01T00:00:00Z", attributes)
+    if record.appended_at is not None and time > record.appended_at + AHEAD_MAX:
+        raise _Refused(RefusalCode.E_TIME, f"{path}: more than 10 minutes after the append time", attributes)
+
+
+_DECODER: Final = Decoder(UPCASTERS)
+
+
+def decode(topic: str, key: bytes | None, value: bytes | None, appended_at: datetime | None) -> Event | Refusal | None:
+    """Decode one record of `topic` (its name without prefix); raises for no bytes whatever.
+
+    None for a null value, which is ignored whatever its key (ruling 82). `appended_at` is the broker's append time,
+    aware UTC; None leaves out the judgement of events from the future. The Event has its topic and `appended_at`;
+    partition and offset are the reader's. On the inbound topic any type and any key are taken, and what ruling 84 lets
+    the gateway fill in is still required here. Codes win in the order of ruling 71.
+    """
+    return _DECODER.decode(topic, key, value, appended_at)
