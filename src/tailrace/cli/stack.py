@@ -63,7 +63,7 @@ def down(
     for name, by_itself in stopped:
         note(f" ✓ {name:<14} stopped" if by_itself else f" ! {name:<14} killed: it did not end in time")
     if purge:
-        note(f" ✓ deleted        {settings.data_dir}")
+        note(f" ✓ {'data':<14} deleted")
     elif not stopped:
         note("nothing was running")
 

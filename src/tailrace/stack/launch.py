@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from tailrace.errors import TailraceError, UnreachableError
+from tailrace.stack.account import own
 from tailrace.stack.process import ProcessId, is_alive, log_tail, spawn
 from tailrace.stack.server import Answer, NotAnsweringError, Place, Server
 
@@ -28,11 +29,12 @@ class StartError(UnreachableError):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server that runs."""
+    """A server that runs. `log_from` is where, in bytes, its part of the log begins."""
 
     place: Place
     process: ProcessId
     address: str
+    log_from: int = 0
 
 
 def choose_ports(server: Server, previous: tuple[int, ...], taken: Collection[int]) -> tuple[int, ...]:
@@ -64,15 +66,18 @@ def port_is_free(port: int) -> bool:
 
 def start(server: Server, place: Place) -> Started:
     """Prepare and start a server, without waiting for it. Raises StartError or another TailraceError."""
-    place.log.parent.mkdir(parents=True, exist_ok=True)
+    own(place.log.parent, None)
+    log_from = place.log.stat().st_size if place.log.exists() else 0
     try:
         launch = server.prepare(place)
         process = spawn(launch, place.log)
     except TailraceError:
         raise
     except (NotAnsweringError, OSError) as error:
-        raise StartError(server.name, str(error), log_tail(place.log), fix=_fix(server, place)) from error
-    return Started(place, process, server.address(place))
+        raise StartError(
+            server.name, str(error), log_tail(place.log, since=log_from), fix=_fix(server, place)
+        ) from error
+    return Started(place, process, server.address(place), log_from)
 
 
 def start_and_wait(
@@ -84,13 +89,12 @@ def start_and_wait(
     it. A port can be lost between choosing and binding it; then the next free ones are tried.
     """
     for starts_left in reversed(range(PORT_TAKEN_STARTS_MAX)):
-        written = place.log.stat().st_size if place.log.exists() else 0
         started = start(server, place)
         record(started)
         try:
             return started, wait_for_answer(server, started, deadline=deadline)
         except StartError:
-            if not starts_left or is_alive(started.process) or not _lost_its_port(place, written):
+            if not starts_left or is_alive(started.process) or not _lost_its_port(started):
                 raise
             place = replace(place, ports=choose_ports(server, place.ports, {*taken, *place.ports}))
     raise AssertionError("the last start returns or raises")
@@ -121,14 +125,14 @@ def ask(server: Server, started: Started) -> Answer:
 
 def _start_error(server: Server, started: Started, reason: str) -> StartError:
     place = started.place
-    return StartError(server.name, reason, log_tail(place.log), fix=_fix(server, place))
+    return StartError(server.name, reason, log_tail(place.log, since=started.log_from), fix=_fix(server, place))
 
 
 def _fix(server: Server, place: Place) -> str:
     return f"{server.fix} (log: {place.log})"
 
 
-def _lost_its_port(place: Place, written: int) -> bool:
-    with place.log.open("rb") as log:
-        log.seek(written)
+def _lost_its_port(started: Started) -> bool:
+    with started.place.log.open("rb") as log:
+        log.seek(started.log_from)
         return _PORT_TAKEN.search(log.read().decode("utf-8", errors="replace")) is not None

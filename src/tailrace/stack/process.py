@@ -111,11 +111,13 @@ def _wait_until_gone(process: ProcessId, timeout_s: float) -> bool:
     return True
 
 
-def log_tail(log: Path, *, lines_max: int = 12, bytes_max: int = 8192) -> list[str]:
-    """Last lines of a log, for the message of a failed start."""
+def log_tail(log: Path, *, since: int = 0, lines_max: int = 12, bytes_max: int = 8192) -> list[str]:
+    """Last lines of what was written after `since` bytes, for the message of a failed start."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - bytes_max))
+            size = log.stat().st_size
+            # A log that was moved aside meanwhile is shorter than `since`.
+            file.seek(max(since if since <= size else 0, size - bytes_max))
             text = file.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return []
