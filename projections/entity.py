@@ -9,7 +9,7 @@ from tailrace.schemas.event import Event
 Key = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Entity:
     """One kind of row, folded from its events by registers.
 

@@ -45,7 +45,7 @@ class PlainWork:
             claimed = {key: row["claims_general"] for key, row in rows.items()} if entity is CHANNELS else {}
             changed = work.changed[entity.table] = fold_all(entity, rows, grouped)
             work.ended[entity.table] = {
-                key[0]: end for key, row in changed.items() if (end := _final_time(row)) and not before.get(key)
+                key[0]: end for key, row in changed.items() if (end := _final_time(row)) and end != before.get(key)
             }
             if entity is CHANNELS:
                 work.general_workspaces = {

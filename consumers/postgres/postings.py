@@ -38,12 +38,12 @@ def posted_of(record: asyncpg.Record) -> Posted:
 
 
 async def load_ids(session: Session, known: dict[str, Posted], ids: Iterable[str]) -> None:
-    """Add to `known` those of the message ids that have been posted."""
+    """Add to `known` those of the message ids that have been posted, and the messages that they are other ids of."""
     missing = [message_id for message_id in ids if message_id not in known]
-    if missing:
-        for record in await session.fetch("known_ids", missing):
-            posted = posted_of(record)
-            known[posted.message_id] = posted
+    while missing:
+        found = [posted_of(record) for record in await session.fetch("known_ids", missing)]
+        known |= {posted.message_id: posted for posted in found}
+        missing = [p.canonical_id for p in found if p.canonical_id is not None and p.canonical_id not in known]
 
 
 async def fold_postings(session: Session, events: Sequence[Event]) -> Postings:
@@ -60,11 +60,11 @@ async def fold_postings(session: Session, events: Sequence[Event]) -> Postings:
                 clients.add(key)
     postings = Postings(known={}, primaries={})
     await load_ids(session, postings.known, ids)
-    parents = {known.canonical_id for known in postings.known.values() if known.canonical_id is not None}
-    await load_ids(session, postings.known, parents)
     if clients:
         for record in await session.fetch("known_clients", list(clients)):
-            postings.primaries.setdefault(str(record["client_key"]), []).append(posted_of(record))
+            primary = posted_of(record)
+            postings.known.setdefault(primary.message_id, primary)
+            postings.primaries.setdefault(str(record["client_key"]), []).append(primary)
     postings.fold(events)
     return postings
 

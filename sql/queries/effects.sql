@@ -98,7 +98,9 @@ WHERE h.workspace_id = k.workspace_id AND h.is_general IS DISTINCT FROM (h.chann
 WITH erased AS (
     UPDATE collab.messages m
     SET content = '', formatted_content = NULL, edit_history = '[]', edit_count = 0, is_deleted = true, is_pinned = false,
-        deleted_at = coalesce(m.deleted_at, e.erased_at), updated_at = greatest(m.updated_at, e.erased_at),
+        deleted_at = CASE WHEN (m.registers -> 'deleted' ->> 3)::boolean
+                          THEN (m.registers -> 'deleted' ->> 2)::timestamptz ELSE e.erased_at END,
+        updated_at = greatest(m.updated_at, e.erased_at),
         registers = m.registers - 'chain'
     FROM unnest($1::uuid[], $2::timestamptz[]) AS e (user_id, erased_at)
     WHERE m.user_id = e.user_id
@@ -107,7 +109,7 @@ WITH erased AS (
 SELECT DISTINCT e.message_id, e.channel_id, e.thread_id FROM erased e
 
 -- name: erase_files
-UPDATE collab.files f SET deleted_at = coalesce(f.deleted_at, e.erased_at)
+UPDATE collab.files f SET deleted_at = coalesce((f.registers -> 'deleted' ->> 2)::timestamptz, e.erased_at)
 FROM unnest($1::uuid[], $2::timestamptz[]) AS e (user_id, erased_at)
 WHERE f.uploader_id = e.user_id
 RETURNING f.file_id
