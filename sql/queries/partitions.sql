@@ -32,7 +32,8 @@ SELECT format('%s.%s', p.nspname, p.relname) AS "table",
        ch.state,
        to_char(m.from_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS from_at,
        to_char(m.to_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS to_at,
-       CASE WHEN m.partition IS NULL THEN pg_get_expr(c.relpartbound, c.oid) END AS bounds,
+       CASE WHEN NOT coalesce(isfinite(m.from_at) AND isfinite(m.to_at), false)
+            THEN pg_get_expr(c.relpartbound, c.oid) END AS bounds,
        CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows_estimate,
        pg_total_relation_size(c.oid) AS bytes,
        (SELECT count(*) FROM pg_index x WHERE x.indrelid = c.oid) AS indexes
