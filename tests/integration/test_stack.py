@@ -175,6 +175,29 @@ def test_up_restarts_only_what_died(folder: Settings):
     assert started == {"postgres": False, "redis": True}
 
 
+def test_backends_of_a_killed_postmaster_do_not_keep_the_next_one_from_starting(folder: Settings):
+    stack.up(folder, only=["postgres"])
+    state = load_state(folder.data_dir)
+    assert state is not None
+    assert state.watcher is not None
+    os.kill(state.watcher.pid, signal.SIGKILL)
+    with psycopg.connect(resolve(folder).postgres, autocommit=True) as busy, ThreadPoolExecutor() as pool:
+        backend = busy.info.backend_pid
+        statement = pool.submit(busy.execute, "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b")
+        with psycopg.connect(resolve(folder).postgres, autocommit=True) as other:
+            active = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+            assert eventually(lambda: other.execute(active, [backend]).fetchone() is not None)
+        os.kill(pid_of(folder, "postgres"), signal.SIGKILL)
+        assert eventually(lambda: identify(pid_of(folder, "postgres")) is None)
+        assert identify(backend) is not None
+
+        (server,) = stack.up(folder, only=["postgres"]).servers
+
+        assert server.started
+        assert identify(backend) is None
+        assert isinstance(statement.exception(timeout=EVENTUALLY_S), psycopg.OperationalError)
+
+
 def test_a_server_of_the_settings_is_checked_and_neither_started_nor_stopped(folder: Settings):
     stack.up(folder, only=["redis"])
     theirs = resolve(folder).redis

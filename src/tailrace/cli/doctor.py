@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     output: OutputOption = Output.TABLE,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 10 for warnings too.")] = False,  # noqa: FBT002 - a flag
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 10 for warnings too.")] = False,
 ) -> None:
     """Check programs, Java, memory, disk, ports, settings and servers, with a fix for each problem.
 

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(up)
     app.command()(down)
+    app.command()(fetch)
 
 
 def up(
@@ -35,7 +36,9 @@ def up(
     from tailrace import stack
 
     settings = load_settings()
-    result = stack.up(settings, only=_names(only), wait_s=wait, report=_report)
+    names = _names(only)
+    _announce_fetch(settings, names)
+    result = stack.up(settings, only=names, wait_s=wait, report=_report)
     if output is Output.JSON:
         print_json(document(result))
     else:
@@ -47,8 +50,8 @@ def up(
 
 def down(
     only: OnlyOption = None,
-    purge: Annotated[bool, typer.Option("--purge", help="Delete their data as well.")] = False,  # noqa: FBT002 - a flag
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")] = False,  # noqa: FBT002 - a flag
+    purge: Annotated[bool, typer.Option("--purge", help="Delete their data as well.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")] = False,
 ) -> None:
     """Stop the servers of the data folder; their data stays unless `--purge` is given.
 
@@ -66,6 +69,18 @@ def down(
         note(f" ✓ {'data':<14} deleted")
     elif not stopped:
         note("nothing was running")
+
+
+def fetch() -> None:
+    """Fetch Kafka and Elasticsearch into the cache, once per machine (`up` does it too).
+
+    Example: `TAILRACE_CACHE_DIR=/var/cache/tailrace tailrace fetch`
+    """
+    from tailrace.stack.artifacts import Artifacts
+
+    settings = load_settings()
+    _announce_fetch(settings, None)
+    Artifacts(settings.cache_dir).fetch()
 
 
 def document(result: Any) -> dict[str, Any]:
@@ -99,6 +114,14 @@ def masked(name: str, address: str | None) -> str | None:
 def _report(server: Any) -> None:
     did = "" if server.started else "  already running" if server.health == "running" else "  from the settings"
     note(f" ✓ {server.name:<14} {server.version or '':<10} {server.seconds or 0:6.1f} s{did}")
+
+
+def _announce_fetch(settings: Settings, only: list[str] | None) -> None:
+    from tailrace.stack.artifacts import Artifacts
+
+    missing = Artifacts(settings.cache_dir).missing()
+    if missing and (only is None or {"kafka", "elasticsearch"} & set(only)):
+        note(f"fetching {' and '.join(missing)}, once for this machine")
 
 
 def _names(only: str | None) -> list[str] | None:

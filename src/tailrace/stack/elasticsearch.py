@@ -1,7 +1,14 @@
 """Elasticsearch as one node from its Maven artifact, unpacked once and configured per data folder."""
 
+import json
 import shutil
+from base64 import b64encode
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
 
 from tailrace.stack.account import Account, as_account, give, own
 from tailrace.stack.artifacts import Artifacts, find_java
@@ -43,7 +50,9 @@ rootLogger.appenderRef.console.ref = console
 
 
 def _prepare(place: Place) -> Launch:
-    home = Artifacts(place.cache_dir).elasticsearch
+    artifacts = Artifacts(place.cache_dir)
+    artifacts.fetch()
+    home = artifacts.elasticsearch
     configuration = _configure(place, home)
     java = find_java()
     # What `bin/elasticsearch` would run: a small launcher that reads jvm.options and starts the real server. The
@@ -100,20 +109,33 @@ def _address(place: Place) -> str:
 def ask_elasticsearch(url: str, timeout_s: float) -> Answer:
     """Ask for the cluster's health until it is at least yellow; the identity is the cluster's name.
 
-    `GET /` would be the usual request; the distribution we embed does not have it.
+    Two plain requests: the client would log a warning for each one that a starting server does not answer, and
+    `GET /`, the usual question, is not in the distribution we embed.
     """
-    from elasticsearch import ApiError, Elasticsearch, TransportError
-
     try:
-        with Elasticsearch(url, request_timeout=timeout_s, max_retries=0, retry_on_timeout=False) as client:
-            health = client.cluster.health(wait_for_status="yellow", timeout="1s")
-            nodes = client.nodes.info(filter_path="nodes.*.version").get("nodes", {})
-    except (ApiError, TransportError) as error:
-        raise NotAnsweringError(type(error).__name__) from error
-    if health["timed_out"]:
-        raise NotAnsweringError(f"the cluster is {health['status']}")
+        health = _get(url, "_cluster/health?wait_for_status=yellow&timeout=1s", timeout_s)
+        nodes = _get(url, "_nodes/_all/http?filter_path=nodes.*.version", timeout_s).get("nodes", {})
+    except HTTPError as error:
+        error.close()
+        # 408 is how the wait for yellow ends in vain.
+        raise NotAnsweringError(f"status {error.code}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise NotAnsweringError(str(error) or type(error).__name__) from error
     versions = sorted({str(node["version"]) for node in nodes.values()})
     return Answer(version=versions[0] if versions else None, identity=str(health["cluster_name"]))
+
+
+def _get(url: str, path: str, timeout_s: float) -> dict[str, Any]:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    request = Request(f"{parts.scheme}://{host}{parts.path.rstrip('/')}/{path}")  # noqa: S310 - the scheme is the operator's
+    if parts.username is not None:
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        request.add_header("Authorization", f"Basic {b64encode(credentials).decode('ascii')}")
+    # Past any proxy of the environment, as the client goes.
+    with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
 
 
 def _identity(place: Place, process: ProcessId) -> str:
@@ -129,6 +151,5 @@ ELASTICSEARCH = Server(
     ask=ask_elasticsearch,
     identity=_identity,
     fix="read the log; tailrace doctor checks Java, memory and the artifacts",
-    needs_artifacts=True,
     stop_timeout_s=60.0,
 )

@@ -43,6 +43,7 @@ group.initial.rebalance.delay.ms=0
 
 def _prepare(place: Place) -> Launch:
     artifacts = Artifacts(place.cache_dir)
+    artifacts.fetch()
     own(place.data, place.account)
     settings = place.data / "server.properties"
     port, controller_port = place.ports
@@ -137,5 +138,4 @@ KAFKA = Server(
     ask=ask_kafka,
     identity=_identity,
     fix="read the log; tailrace doctor checks Java, memory and the artifacts",
-    needs_artifacts=True,
 )

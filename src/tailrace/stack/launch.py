@@ -2,6 +2,7 @@
 
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -14,8 +15,12 @@ from tailrace.stack.server import Answer, NotAnsweringError, Place, Server
 ASK_TIMEOUT_S = 3.0
 ASK_POLL_S = 0.1
 PORTS_TRIED_MAX = 1000
-PORT_TAKEN_STARTS_MAX = 3
+STARTS_MAX = 3
+LOCK_HELD_WAIT_S = 2.0
+LOG_BYTES_READ_MAX = 2**20
 _PORT_TAKEN = re.compile(r"address already in use|failed to bind|BindException", re.IGNORECASE)
+
+_LOCK_HELD = re.compile(r"pre-existing shared memory|failed to obtain node lock|Failed to acquire lock", re.IGNORECASE)
 
 
 class StartError(UnreachableError):
@@ -73,7 +78,7 @@ def start(server: Server, place: Place) -> Started:
         process = spawn(launch, place.log)
     except TailraceError:
         raise
-    except (NotAnsweringError, OSError) as error:
+    except (NotAnsweringError, OSError, subprocess.TimeoutExpired) as error:
         raise StartError(
             server.name, str(error), log_tail(place.log, since=log_from), fix=_fix(server, place)
         ) from error
@@ -81,27 +86,35 @@ def start(server: Server, place: Place) -> Started:
 
 
 def start_and_wait(
-    server: Server, place: Place, *, deadline: float, taken: Collection[int], record: Callable[[Started], None]
+    server: Server, place: Place, *, wait_s: float, taken: Collection[int], record: Callable[[Started], None]
 ) -> tuple[Started, Answer]:
-    """Start a server and wait until it answers; `deadline` is of the monotonic clock, in seconds.
+    """Start a server and wait up to `wait_s` seconds until it answers.
 
     `record` is called as soon as the process exists: a command that is killed while it waits must leave a trace of
-    it. A port can be lost between choosing and binding it; then the next free ones are tried.
+    it. Two failures pass by themselves and are tried again: a port lost between choosing and binding it, and a lock
+    that children of a killed predecessor still hold.
     """
-    for starts_left in reversed(range(PORT_TAKEN_STARTS_MAX)):
+    for starts_left in reversed(range(STARTS_MAX)):
         started = start(server, place)
         record(started)
         try:
-            return started, wait_for_answer(server, started, deadline=deadline)
+            return started, wait_for_answer(server, started, wait_s=wait_s)
         except StartError:
-            if not starts_left or is_alive(started.process) or not _lost_its_port(started):
+            said = _said(started)
+            if not starts_left or is_alive(started.process):
                 raise
-            place = replace(place, ports=choose_ports(server, place.ports, {*taken, *place.ports}))
+            if _PORT_TAKEN.search(said):
+                place = replace(place, ports=choose_ports(server, place.ports, {*taken, *place.ports}))
+            elif _LOCK_HELD.search(said):
+                time.sleep(LOCK_HELD_WAIT_S)
+            else:
+                raise
     raise AssertionError("the last start returns or raises")
 
 
-def wait_for_answer(server: Server, started: Started, *, deadline: float) -> Answer:
+def wait_for_answer(server: Server, started: Started, *, wait_s: float) -> Answer:
     """Wait until the server that was started, and no other on the same port, answers a real request."""
+    deadline = time.monotonic() + wait_s
     reason = "no answer"
     while is_alive(started.process):
         try:
@@ -132,7 +145,8 @@ def _fix(server: Server, place: Place) -> str:
     return f"{server.fix} (log: {place.log})"
 
 
-def _lost_its_port(started: Started) -> bool:
+def _said(started: Started) -> str:
+    """What this start wrote into the log."""
     with started.place.log.open("rb") as log:
         log.seek(started.log_from)
-        return _PORT_TAKEN.search(log.read().decode("utf-8", errors="replace")) is not None
+        return log.read(LOG_BYTES_READ_MAX).decode("utf-8", errors="replace")

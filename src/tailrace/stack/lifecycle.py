@@ -50,9 +50,9 @@ def up(
 ) -> StackStatus:
     """Start what does not run and wait until everything answers; what runs is left as it is.
 
-    `wait_s` bounds the waiting for answers in seconds (fetching artifacts has a bound of its own). `report` is
-    called from several threads, once per server. Raises StartError (or another TailraceError) after the others were
-    waited for; what did start stays up, so the command can be repeated.
+    `wait_s` bounds the waiting for each server in seconds from its start (fetching artifacts before it has a bound of
+    its own). `report` is called from several threads, once per server. Raises StartError (or another TailraceError)
+    after the others were waited for; what did start stays up, so the command can be repeated.
     """
     data_dir = data_folder(settings)
     servers = chosen(only)
@@ -60,17 +60,14 @@ def up(
     _mark(data_dir)
     with locked(data_dir, wait_s=LOCK_WAIT_S):
         book = _Book(data_dir, load_state(data_dir) or StackState())
-        if any(s.needs_artifacts and not _runs(book.state, s.name) for s in ours):
-            Artifacts(settings.cache_dir).fetch()
         places = _places(settings, book.state, ours)
         taken = {port for place in places.values() for port in place.ports}
-        deadline = time.monotonic() + wait_s
 
         def bring(server: Server) -> ServerStatus:
             if server.name not in places:
                 status = look_at_given(server, str(given_address(settings, server.name)))
             else:
-                status = _bring_up(server, places[server.name], book, deadline=deadline, taken=taken)
+                status = _bring_up(server, places[server.name], book, wait_s=wait_s, taken=taken)
             if report and status.answers:
                 report(status)
             return status
@@ -162,17 +159,17 @@ def _places(settings: Settings, state: StackState, ours: list[Server]) -> dict[s
     return places
 
 
-def _bring_up(server: Server, place: Place, book: _Book, *, deadline: float, taken: Collection[int]) -> ServerStatus:
+def _bring_up(server: Server, place: Place, book: _Book, *, wait_s: float, taken: Collection[int]) -> ServerStatus:
     begun = time.monotonic()
     record = book.state.servers.get(server.name)
     was_running = record is not None and is_alive(record.process)
     if record is not None and was_running:
         started = Started(place, record.process, record.address)
-        answer = wait_for_answer(server, started, deadline=deadline)
+        answer = wait_for_answer(server, started, wait_s=wait_s)
         if not record.wanted:
             book.put(server.name, record.model_copy(update={"wanted": True}))
     else:
-        started, answer = _start_recorded(server, place, book, deadline=deadline, taken=taken)
+        started, answer = _start_recorded(server, place, book, wait_s=wait_s, taken=taken)
     return ServerStatus(
         server.name,
         "running",
@@ -185,7 +182,7 @@ def _bring_up(server: Server, place: Place, book: _Book, *, deadline: float, tak
 
 
 def _start_recorded(
-    server: Server, place: Place, book: _Book, *, deadline: float, taken: Collection[int]
+    server: Server, place: Place, book: _Book, *, wait_s: float, taken: Collection[int]
 ) -> tuple[Started, Answer]:
     def record(started: Started, *, version: str | None = None, wanted: bool = True) -> None:
         entry = ServerRecord(
@@ -198,7 +195,7 @@ def _start_recorded(
         book.put(server.name, entry)
 
     try:
-        started, answer = start_and_wait(server, place, deadline=deadline, taken=taken, record=record)
+        started, answer = start_and_wait(server, place, wait_s=wait_s, taken=taken, record=record)
     except StartError:
         entry = book.state.servers.get(server.name)
         if entry is not None and not is_alive(entry.process):
@@ -232,6 +229,8 @@ def _all_or_raise(results: list[ServerStatus | TailraceError]) -> list[ServerSta
     if not errors:
         return found
     first = errors[0]
-    if len(errors) > 1:
-        raise UnreachableError("\n".join(str(error) for error in errors), fix=first.fix) from first
+    # Kafka and Elasticsearch fail alike where nothing can be fetched.
+    messages = list(dict.fromkeys(str(error) for error in errors))
+    if len(messages) > 1:
+        raise UnreachableError("\n".join(messages), fix=first.fix) from first
     raise first

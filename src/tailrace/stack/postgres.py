@@ -5,17 +5,21 @@ import secrets
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tailrace.errors import PreconditionError
 from tailrace.stack.account import Account, as_account, give, own
-from tailrace.stack.process import Launch, ProcessId, process_environment
+from tailrace.stack.process import Launch, ProcessId, identify, process_environment, stop
 from tailrace.stack.server import Answer, NotAnsweringError, Place, Server
 
 DATABASE = "tailrace"
 USER = "tailrace"
 INSTALL_FIX = "apt-get install postgresql"
 PREPARE_TIMEOUT_S = 120
+ORPHAN_TIMEOUT_S = 5.0
+PID_THAT_CANNOT_BE = 2**22 + 1
+"""Linux gives none above 2^22."""
 SHARED_MEMORY_BYTES_MIN = 512 * 2**20
 
 _SETTINGS = """\
@@ -63,6 +67,7 @@ def _prepare(place: Place) -> Launch:
     if not cluster.exists():
         _create(place, programs, cluster)
     _check_version(programs, cluster)
+    clear_after_crash(cluster)
     settings = _SETTINGS.format(port=place.ports[0], shared_memory=_shared_memory_type())
     for name, text in (("postgresql.conf", settings), ("pg_hba.conf", _ACCESS)):
         (cluster / name).write_text(text, encoding="utf-8")
@@ -113,6 +118,37 @@ def _check_version(programs: Path, cluster: Path) -> None:
             f"the data in {cluster} was made by PostgreSQL {made_by}, installed is {installed}",
             fix=f"apt-get install postgresql-{made_by}, or tailrace down --purge and start again",
         )
+
+
+def clear_after_crash(cluster: Path) -> None:
+    """Clear away what a killed postmaster left behind; does nothing while one runs on this cluster.
+
+    Its backends live on until their statement ends and keep the next server from starting. And it may itself stay
+    a zombie where nobody reaps (PID 1 of many containers), or its pid be another process' by now: both look alive to
+    PostgreSQL. The lock file is kept, with a pid that cannot exist, because it also names the shared memory that
+    PostgreSQL checks before it trusts that nobody is left.
+    """
+    lock = cluster / "postmaster.pid"
+    try:
+        pid, rest = lock.read_text(encoding="utf-8").split("\n", 1)
+    except FileNotFoundError:
+        return
+    working = _processes_in(cluster)
+    if int(pid) in working:
+        return
+    for orphan in working.values():
+        stop(orphan, signal.SIGKILL, timeout_s=ORPHAN_TIMEOUT_S)
+    lock.write_text(f"{PID_THAT_CANNOT_BE}\n{rest}", encoding="utf-8")
+
+
+def _processes_in(folder: Path) -> dict[int, ProcessId]:
+    """Living processes whose working folder this is: a cluster's own are in its folder, and nobody else is."""
+    found: dict[int, ProcessId] = {}
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if link.readlink() == folder and (process := identify(int(link.parent.name))):
+                found[process.pid] = process
+    return found
 
 
 def _shared_memory_type() -> str:

@@ -59,6 +59,5 @@ class Server:
     ask: Callable[[str, float], Answer]
     identity: Callable[[Place, ProcessId], str | None]
     fix: str
-    needs_artifacts: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 30.0
