@@ -2,8 +2,11 @@
 
 import json
 import os
+import pty
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -183,7 +186,9 @@ def test_backends_of_a_killed_postmaster_do_not_keep_the_next_one_from_starting(
     os.kill(state.watcher.pid, signal.SIGKILL)
     with psycopg.connect(resolve(folder).postgres, autocommit=True) as busy, ThreadPoolExecutor() as pool:
         backend = busy.info.backend_pid
-        statement = pool.submit(busy.execute, "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b")
+        statement = pool.submit(
+            busy.execute, "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b"
+        )
         with psycopg.connect(resolve(folder).postgres, autocommit=True) as other:
             active = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
             assert eventually(lambda: other.execute(active, [backend]).fetchone() is not None)
@@ -247,14 +252,30 @@ def test_the_command_line_prints_one_document_and_hides_passwords_from_people(
     assert run(app, ["doctor", "-o", "json"]).exit_code == 5
 
 
-def test_an_unknown_server_and_a_purge_without_consent_are_refused(folder: Settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TAILRACE_DATA_DIR", str(folder.data_dir))
-
+def test_an_unknown_server_is_refused(folder: Settings):
     with pytest.raises(UsageError, match="no server is called mysql"):
         stack.up(folder, only=["mysql"])
-    refused = CliRunner().invoke(app, ["down", "--purge"])
 
-    assert isinstance(refused.exception, UsageError)
+
+def test_purge_asks_on_a_terminal_and_no_keeps_everything(folder: Settings):
+    stack.up(folder, only=["redis"])
+    terminal, theirs = pty.openpty()
+    os.write(terminal, b"n\n")
+
+    refused = subprocess.run(
+        [sys.executable, "-c", "from tailrace.cli.main import run; run()", "down", "--purge"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TAILRACE_DATA_DIR": str(folder.data_dir)},
+    )
+    os.close(terminal)
+    os.close(theirs)
+
+    assert refused.returncode == 8
+    assert "Delete all data" in refused.stderr
+    assert stack.status(folder).addresses["redis"] is not None
 
 
 def test_a_damaged_state_file_is_reported_and_purge_still_works(folder: Settings):

@@ -1,12 +1,12 @@
 """`tailrace up` and `tailrace down`: the servers on this machine."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 from rich.prompt import Confirm
 
 from tailrace.cli.output import Output, OutputOption, note, print_json, print_table, stderr
-from tailrace.errors import UsageError
 from tailrace.settings import Settings, load_settings
 
 OnlyOption = Annotated[
@@ -51,7 +51,7 @@ def up(
 def down(
     only: OnlyOption = None,
     purge: Annotated[bool, typer.Option("--purge", help="Delete their data as well.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking (asked on a terminal only).")] = False,
 ) -> None:
     """Stop the servers of the data folder; their data stays unless `--purge` is given.
 
@@ -60,8 +60,9 @@ def down(
     from tailrace import stack
 
     settings = load_settings()
-    if purge and not yes:
-        _confirm_purge(settings)
+    # Off a terminal nobody can answer, and whoever wrote `--purge` into a script meant it.
+    if purge and not yes and sys.stdin.isatty() and not _is_confirmed(settings):
+        raise typer.Exit(8)
     stopped = stack.down(settings, only=_names(only), purge=purge)
     for name, by_itself in stopped:
         note(f" ✓ {name:<14} stopped" if by_itself else f" ! {name:<14} killed: it did not end in time")
@@ -128,8 +129,5 @@ def _names(only: str | None) -> list[str] | None:
     return [name.strip() for name in only.split(",") if name.strip()] if only is not None else None
 
 
-def _confirm_purge(settings: Settings) -> None:
-    if not stderr.is_terminal:
-        raise UsageError("deleting the data needs a confirmation", fix="tailrace down --purge --yes")
-    if not Confirm.ask(f"Delete all data in {settings.data_dir}?", console=stderr, default=False):
-        raise typer.Exit(8)
+def _is_confirmed(settings: Settings) -> bool:
+    return Confirm.ask(f"Delete all data in {settings.data_dir}?", console=stderr, default=False)
