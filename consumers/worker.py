@@ -15,7 +15,7 @@ from tailrace.consumers.applying import Applier
 from tailrace.consumers.batches import add_records
 from tailrace.consumers.errors import HaltError
 from tailrace.consumers.kafka_log import KafkaLog
-from tailrace.consumers.postgres.batch import Batch, Record, TopicPartition
+from tailrace.consumers.postgres.batch import Batch, Outcome, Record, TopicPartition
 from tailrace.consumers.postgres.sink import STRUCTURAL_TOPICS, Sink, is_retryable
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
 from tailrace.settings import WorkerSettings
@@ -46,6 +46,11 @@ class Worker:
     settings: WorkerSettings
     owner: str
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def totals(self) -> Outcome:
+        """Counts since the start."""
+        return self._applier.totals
 
     def __post_init__(self) -> None:
         self._shorts = {full: short for short, full in self.sink.topics.items()}

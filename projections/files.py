@@ -1,7 +1,7 @@
 """Files and their shares into messages (rule P; rulings 29, 30, 46 to 49)."""
 
 from tailrace.projections.entity import Entity
-from tailrace.projections.registers import Row, assign, held_at, latest, take, take_lowest
+from tailrace.projections.registers import Registers, Row, assign, held_at, latest, stamp, take, take_lowest
 from tailrace.schemas.event import Event
 
 _UPLOAD = (
@@ -17,7 +17,7 @@ def _fold_file(row: Row, event: Event) -> bool:
     changed = False
     match event.type:
         case "collab.file.uploaded":
-            changed = take_lowest(registers, "created", event)
+            changed = take_lowest(registers, "created", event) | _take_first_upload(registers, event)
             if take(registers, "upload", event):
                 assign(row, event.data, _UPLOAD)
                 changed = True
@@ -34,6 +34,16 @@ def _fold_file(row: Row, event: Event) -> bool:
         row["updated_at"] = latest(registers, "upload", "processing", "scan", "deleted")
         row["deleted_at"] = held_at(registers, "deleted")
     return changed
+
+
+def _take_first_upload(registers: Registers, event: Event) -> bool:
+    """Keep the earliest upload by time: rollups count the file there, whatever the sequences say (ruling 65)."""
+    upload = [stamp(event.time), event.data["uploader_id"]]
+    held = registers.get("first_upload")
+    if held is not None and held <= upload:
+        return False
+    registers["first_upload"] = upload
+    return True
 
 
 FILES = Entity(

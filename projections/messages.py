@@ -54,6 +54,7 @@ def posted_row(event: Event, thread_id: str | None) -> Row:
         "posted_sequence": event.sequence,
         "posted_event": event.id,
         "registers": None,
+        "appended_at": event.appended_at,
     }
 
 

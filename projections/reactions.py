@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tailrace.projections.emoji import canonical_emoji
+from tailrace.projections.rollups import newest
 from tailrace.schemas.event import Event
 
 REACTION_EVENTS = frozenset({"collab.reaction.added", "collab.reaction.removed"})
@@ -23,6 +24,8 @@ class Fact:
     first_added_at: datetime | None
     sequence: int
     event_id: str
+    workspace_id: str
+    appended_at: datetime | None
 
 
 def fold_reaction(facts: dict[tuple[str, str, str], Fact], event: Event, message_id: str) -> None:
@@ -34,14 +37,26 @@ def fold_reaction(facts: dict[tuple[str, str, str], Fact], event: Event, message
     key = (message_id, data["user_id"], canonical_emoji(data["emoji"]))
     is_add = event.type == "collab.reaction.added"
     first = event.time if is_add else None
+    appended_at = event.appended_at
     held = facts.get(key)
     if held is not None:
+        appended_at = newest(held.appended_at, appended_at)
         if held.first_added_at is not None:
             first = held.first_added_at if first is None else min(first, held.first_added_at)
         if (event.sequence, event.id) <= (held.sequence, held.event_id):
-            held.first_added_at = first
+            held.first_added_at, held.appended_at = first, appended_at
             return
-    facts[key] = Fact(*key, data["channel_id"], event.time, is_add, first, event.sequence, event.id)
+    facts[key] = Fact(
+        *key,
+        channel_id=data["channel_id"],
+        added_at=event.time,
+        is_active=is_add,
+        first_added_at=first,
+        sequence=event.sequence,
+        event_id=event.id,
+        workspace_id=data["workspace_id"],
+        appended_at=appended_at,
+    )
 
 
 def reactions_column(facts: list[Fact], erased: dict[str, Any]) -> dict[str, list[str]]:

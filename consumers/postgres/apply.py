@@ -6,6 +6,7 @@ rows of other entities is recounted afterwards from what is stored.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from tailrace.consumers.postgres import files
 from tailrace.consumers.postgres.batch import Batch, Outcome
@@ -13,15 +14,18 @@ from tailrace.consumers.postgres.effects import PlainWork, apply_activity, apply
 from tailrace.consumers.postgres.messages import MessageWork
 from tailrace.consumers.postgres.parking import Parking
 from tailrace.consumers.postgres.postings import fold_postings, load_ids, resolve_threads, write_postings
+from tailrace.consumers.postgres.rollups import write_rollups
 from tailrace.consumers.postgres.session import Session
 from tailrace.projections.messages import MESSAGE_EVENTS
 from tailrace.projections.postings import POSTED, Postings
 from tailrace.projections.reactions import REACTION_EVENTS
+from tailrace.projections.rollups import Rollups, newest
 from tailrace.projections.sessions import SESSIONS
 from tailrace.projections.threads import canonical
 from tailrace.schemas.event import Event
 
 _ABOUT_MESSAGES = MESSAGE_EVENTS | REACTION_EVENTS
+_MAKES_ACTIVE = frozenset({"collab.channel.read", "collab.activity.recorded", "collab.file.uploaded"})
 _SHARES = frozenset({"collab.file.shared", "collab.file.unshared"})
 
 
@@ -41,14 +45,20 @@ async def apply_events(session: Session, batch: Batch, parking: Parking) -> Outc
 
     await plain.store(session)
     await write_postings(session, postings)
-    await messages.write(session)
-    changed_files = await files.apply_files(session, rest, parking)
+    rollups = Rollups()
+    await messages.write(session, rollups)
+    for event in about:
+        if event.type == "collab.reaction.added":  # stale ones too (ruling 57); parked ones not yet (ruling 58)
+            rollups.active(event.data["workspace_id"], event.data["user_id"], event.time, event.appended_at)
+    changed_files = await files.apply_files(session, rest, parking, rollups)
     changed_messages = await files.apply_shares(session, shares, parking)
     await files.refresh_messages(session, changed_messages, changed_files)
     await apply_effects(session, plain, messages)
     await apply_activity(session, rest)
     await apply_last_seen(session, rest, plain.changed.get(SESSIONS.table, {}).values())
     await parking.write()
+    _count_activity(rollups, rest, plain)
+    await write_rollups(session, rollups)
     return Outcome(
         events=len(events),
         posted=len(postings.rows),
@@ -57,6 +67,19 @@ async def apply_events(session: Session, batch: Batch, parking: Parking) -> Outc
         released=len(parking.released),
         refused=len(batch.refusals),
     )
+
+
+def _count_activity(rollups: Rollups, events: Sequence[Event], plain: PlainWork) -> None:
+    """Count who was active by reading, uploading or recorded activity, each event on its own day; and sessions."""
+    appended: dict[str, datetime | None] = {}
+    for event in events:
+        data = event.data
+        if event.type in _MAKES_ACTIVE and (user_id := data.get("user_id") or data.get("uploader_id")) is not None:
+            rollups.active(data["workspace_id"], user_id, event.time, event.appended_at)
+        elif event.type in SESSIONS.types:
+            appended[data["session_id"]] = newest(appended.get(data["session_id"]), event.appended_at)
+    for key, row in plain.changed.get(SESSIONS.table, {}).items():
+        rollups.session(plain.sessions_before.get(key), row, appended.get(key[0]))
 
 
 def _split(rest: Sequence[Event], postings: Postings, parking: Parking) -> tuple[list[Event], list[Event]]:

@@ -11,7 +11,7 @@ from tailrace.projections.channels import CHANNEL_MEMBERS, CHANNELS
 from tailrace.projections.directory import INTEGRATIONS, INVITATIONS, USERS, WORKSPACE_MEMBERS, WORKSPACES
 from tailrace.projections.entity import Entity, Key, by_key, fold_all
 from tailrace.projections.registers import Row
-from tailrace.projections.sessions import SESSIONS
+from tailrace.projections.sessions import SESSIONS, seen_at
 from tailrace.schemas.event import Event
 
 PLAIN_ENTITIES: tuple[Entity, ...] = (
@@ -30,6 +30,7 @@ class PlainWork:
     new: dict[str, set[Key]] = field(default_factory=dict)
     ended: dict[str, dict[str, datetime]] = field(default_factory=dict)
     general_workspaces: set[str] = field(default_factory=set)
+    sessions_before: dict[Key, Row] = field(default_factory=dict)
 
     @classmethod
     async def load(cls, session: Session, events: Sequence[Event]) -> "PlainWork":
@@ -43,6 +44,8 @@ class PlainWork:
             work.new[entity.table] = grouped.keys() - rows.keys()
             before = {key: _final_time(row) for key, row in rows.items()}
             claimed = {key: row["claims_general"] for key, row in rows.items()} if entity is CHANNELS else {}
+            if entity is SESSIONS:
+                work.sessions_before = {key: dict(row) for key, row in rows.items()}
             changed = work.changed[entity.table] = fold_all(entity, rows, grouped)
             work.ended[entity.table] = {
                 key[0]: end for key, row in changed.items() if (end := _final_time(row)) and end != before.get(key)
@@ -155,20 +158,19 @@ async def apply_activity(session: Session, events: Iterable[Event]) -> None:
 
 
 async def apply_last_seen(session: Session, events: Iterable[Event], sessions: Iterable[Row]) -> None:
-    """Raise `last_seen_at` by activity and by the two ends of sessions."""
+    """Raise `last_seen_at` by activity and by the events of sessions whose workspace is known."""
     seen: dict[tuple[str, str], datetime] = {}
 
-    def see(workspace_id: object, user_id: object, time: datetime | None) -> None:
-        if workspace_id is not None and user_id is not None and time is not None:
+    def see(workspace_id: object, user_id: object, time: datetime) -> None:
+        if workspace_id is not None and user_id is not None:
             key = (str(workspace_id), str(user_id))
             seen[key] = max(seen.get(key, time), time)
 
     for event in events:
-        if event.type in {"collab.activity.recorded", "collab.session.started"}:
+        if event.type == "collab.activity.recorded":
             see(event.data["workspace_id"], event.data["user_id"], event.time)
     for row in sessions:
-        see(row["workspace_id"], row["user_id"], row["started_at"])
-        see(row["workspace_id"], row["user_id"], row["ended_at"])
+        see(row["workspace_id"], row["user_id"], seen_at(row))
     if seen:
         keys = sorted(seen)
         await session.fetch("merge_last_seen", *zip(*keys, strict=True), [seen[key] for key in keys])

@@ -1,6 +1,7 @@
 """Files, their accesses and their shares into messages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from tailrace.consumers.postgres import entities
 from tailrace.consumers.postgres.parking import Parking
@@ -8,6 +9,7 @@ from tailrace.consumers.postgres.session import Session
 from tailrace.projections.entity import Key, by_key, fold_all
 from tailrace.projections.files import FILES, SHARES
 from tailrace.projections.registers import Row
+from tailrace.projections.rollups import Rollups, first_upload
 from tailrace.schemas.event import Event
 
 _UPLOADED = "collab.file.uploaded"
@@ -19,7 +21,7 @@ def uploaded(events: Iterable[Event]) -> list[str]:
     return [event.data["file_id"] for event in events if event.type == _UPLOADED]
 
 
-async def apply_files(session: Session, events: Sequence[Event], parking: Parking) -> set[str]:
+async def apply_files(session: Session, events: Sequence[Event], parking: Parking, rollups: Rollups) -> set[str]:
     """Fold file events; those about an unknown file are parked. Returns the ids of the files that changed."""
     grouped = by_key(FILES, events)
     accesses = [event for event in events if event.type == _ACCESSED]
@@ -31,9 +33,14 @@ async def apply_files(session: Session, events: Sequence[Event], parking: Parkin
     for event in [*accesses, *(event for group in grouped.values() for event in group)]:
         if FILES.key_of(event) not in known:
             parking.park(event, event.data["file_id"])
+    before = {key: first_upload(row) for key, row in rows.items()}
     changed = fold_all(FILES, rows, {key: group for key, group in grouped.items() if key in known})
     await _end_erased(session, changed)
     await entities.store(session, FILES, changed)
+    for key, row in changed.items():
+        now = first_upload(row)
+        if now is not None and now != before.get(key):
+            rollups.uploaded(key[0], before.get(key), now, max(_append_times(grouped[key]), default=None))
     counted = [event for event in accesses if FILES.key_of(event) in known]
     if counted:
         await session.fetch(
@@ -44,6 +51,10 @@ async def apply_files(session: Session, events: Sequence[Event], parking: Parkin
             [event.time for event in counted],
         )
     return {key[1] for key in changed}
+
+
+def _append_times(events: Iterable[Event]) -> Iterator[datetime]:
+    return (event.appended_at for event in events if event.appended_at is not None)
 
 
 async def _end_erased(session: Session, changed: dict[Key, Row]) -> None:

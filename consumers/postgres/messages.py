@@ -11,6 +11,7 @@ from tailrace.projections.messages import CHANGED_COLUMNS, MESSAGE_EVENTS, finis
 from tailrace.projections.postings import Postings
 from tailrace.projections.reactions import REACTION_EVENTS, Fact, fold_reaction, reactions_column
 from tailrace.projections.registers import Row, moment
+from tailrace.projections.rollups import Rollups
 from tailrace.projections.threads import canonical
 from tailrace.schemas.event import Event
 
@@ -123,17 +124,19 @@ class MessageWork:
         for message_id, facts in by_message.items():
             self.postings.rows[message_id]["reactions"] = reactions_column(facts, self.erased)
 
-    async def write(self, session: Session) -> None:
+    async def write(self, session: Session, rollups: Rollups) -> None:
         """Write changed rows, reactions and pins, then recount what depends on them."""
+        for row in self.postings.rows.values():
+            rollups.posted(row, row["appended_at"])
         if self.changed:
             rows = [self.stored[message_id] for message_id in sorted(self.changed)]
             columns = ("message_id", "created_at", *CHANGED_COLUMNS)
             await session.fetch("update_messages", to_json([{c: row[c] for c in columns} for row in rows]))
-        await self._write_reactions(session)
+        await self._write_reactions(session, rollups)
         await self._write_pins(session)
         await self._recount(session)
 
-    async def _write_reactions(self, session: Session) -> None:
+    async def _write_reactions(self, session: Session, rollups: Rollups) -> None:
         facts = [self.facts[key] for key in sorted(self.facts)]
         if not facts:
             return
@@ -151,7 +154,15 @@ class MessageWork:
             [fact.sequence for fact in facts],
             [fact.event_id for fact in facts],
         )
-        stored = {(str(r[0]), r[1]) for r in changed if str(r[0]) not in self.postings.rows}
+        stored = set()
+        for record in changed:
+            message_id, user_id = str(record["message_id"]), str(record["user_id"])
+            if message_id not in self.postings.rows:
+                stored.add((message_id, record["message_created_at"]))
+            if record["first_added_at"] is not None:
+                fact = self.facts[message_id, user_id, record["emoji"]]
+                moved = record["before"], record["first_added_at"]
+                rollups.reacted(fact.workspace_id, user_id, *moved, fact.appended_at)
         if stored:
             await session.fetch("recompute_reactions", *zip(*sorted(stored), strict=True))
 

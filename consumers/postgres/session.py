@@ -10,7 +10,7 @@ import orjson
 from tailrace.settings import PostgresSettings
 from tailrace.sql.catalog import queries, render
 
-FILES = ("progress", "messages", "effects", "refusals")
+FILES = ("progress", "messages", "effects", "refusals", "rollups")
 
 
 def to_json(value: Any) -> str:

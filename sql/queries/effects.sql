@@ -100,7 +100,8 @@ WITH erased AS (
     SET content = '', formatted_content = NULL, edit_history = '[]', edit_count = 0, is_deleted = true, is_pinned = false,
         deleted_at = CASE WHEN (m.registers -> 'deleted' ->> 3)::boolean
                           THEN (m.registers -> 'deleted' ->> 2)::timestamptz ELSE e.erased_at END,
-        updated_at = greatest(m.updated_at, e.erased_at),
+        updated_at = greatest(m.posted_at, e.erased_at, (m.registers -> 'edit' ->> 2)::timestamptz,
+                              (m.registers -> 'deleted' ->> 2)::timestamptz, (m.registers -> 'pinned' ->> 2)::timestamptz),
         registers = m.registers - 'chain'
     FROM unnest($1::uuid[], $2::timestamptz[]) AS e (user_id, erased_at)
     WHERE m.user_id = e.user_id

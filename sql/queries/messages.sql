@@ -61,21 +61,31 @@ WHERE m.message_id = r.message_id AND m.created_at = r.created_at
   AND (m.reply_count, m.last_reply_at) IS DISTINCT FROM (c.n, c.last)
 
 -- name: merge_reactions
--- Rule R; the earliest add is kept even from an event that is stale (rule A). Returns the messages whose visible
--- reactions may have changed.
-INSERT INTO collab.message_reactions AS r
-    (message_id, user_id, emoji, channel_id, message_created_at, added_at, is_active, first_added_at, sequence, event_id)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::bool[],
-                     $8::timestamptz[], $9::bigint[], $10::uuid[])
-ON CONFLICT (message_id, user_id, emoji) DO UPDATE SET
-    added_at = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.added_at ELSE r.added_at END,
-    is_active = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.is_active ELSE r.is_active END,
-    first_added_at = least(r.first_added_at, excluded.first_added_at),
-    sequence = greatest(r.sequence, excluded.sequence),
-    event_id = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.event_id ELSE r.event_id END
-WHERE (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id)
-   OR excluded.first_added_at < coalesce(r.first_added_at, 'infinity')
-RETURNING message_id, message_created_at
+-- Rule R; the earliest add is kept even from an event that is stale (rule A). Returns what changed: which messages to
+-- recompute, and where the earliest add stood before (the CTE `old` still sees the rows as they were).
+WITH new AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::bool[],
+                         $8::timestamptz[], $9::bigint[], $10::uuid[])
+        AS n (message_id, user_id, emoji, channel_id, message_created_at, added_at, is_active, first_added_at, sequence, event_id)
+), old AS MATERIALIZED (
+    SELECT r.message_id, r.user_id, r.emoji, r.first_added_at
+    FROM new n JOIN collab.message_reactions r USING (message_id, user_id, emoji)
+), merged AS (
+    INSERT INTO collab.message_reactions AS r
+        (message_id, user_id, emoji, channel_id, message_created_at, added_at, is_active, first_added_at, sequence, event_id)
+    SELECT * FROM new
+    ON CONFLICT (message_id, user_id, emoji) DO UPDATE SET
+        added_at = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.added_at ELSE r.added_at END,
+        is_active = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.is_active ELSE r.is_active END,
+        first_added_at = least(r.first_added_at, excluded.first_added_at),
+        sequence = greatest(r.sequence, excluded.sequence),
+        event_id = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.event_id ELSE r.event_id END
+    WHERE (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id)
+       OR excluded.first_added_at < coalesce(r.first_added_at, 'infinity')
+    RETURNING message_id, message_created_at, user_id, emoji, first_added_at
+)
+SELECT m.message_id, m.message_created_at, m.user_id, m.emoji, m.first_added_at, o.first_added_at AS before
+FROM merged m LEFT JOIN old o USING (message_id, user_id, emoji)
 
 -- name: recompute_reactions
 UPDATE collab.messages m SET reactions = c.reactions

@@ -45,11 +45,14 @@ ON CONFLICT (projection, topic, partition, "offset") DO UPDATE
 SET attempts = d.attempts + 1, last_failed_at = now(), code = excluded.code, reason = excluded.reason, resolved_at = NULL
 
 -- name: unrelayed
-SELECT topic, partition, "offset", key, code, reason, raw, headers, attempts, first_failed_at, last_failed_at
+SELECT projection, topic, partition, "offset", key, code, reason, raw, headers, attempts, first_failed_at
 FROM runtime.dead_letters WHERE projection = $1 AND relayed_at IS NULL
-ORDER BY topic, partition, "offset" LIMIT $2
+ORDER BY topic, partition, "offset" LIMIT $2 FOR UPDATE SKIP LOCKED
 
 -- name: mark_relayed
 UPDATE runtime.dead_letters d SET relayed_at = now()
 FROM unnest($2::text[], $3::int[], $4::bigint[]) AS k (topic, partition, "offset")
 WHERE d.projection = $1 AND d.topic = k.topic AND d.partition = k.partition AND d."offset" = k."offset"
+
+-- name: has_unrelayed
+SELECT EXISTS (SELECT FROM runtime.dead_letters WHERE projection = $1 AND relayed_at IS NULL)

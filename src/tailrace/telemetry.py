@@ -1,5 +1,6 @@
 """Logging: events and fields, on stderr, without message text or secrets."""
 
+import gc
 import logging
 import sys
 
@@ -28,3 +29,13 @@ def configure_logging(settings: LogSettings) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=max(level, logging.WARNING), format="%(name)s %(message)s")
+
+
+def tune_garbage_collector() -> None:
+    """Make collections rare: a batch is thousands of short-lived objects without cycles.
+
+    Measured: half of the decoding time went into walking them at the default thresholds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)

@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from tailrace.cli.output import Output, OutputOption, note, print_json, print_table
+from tailrace.cli.positions import print_projections, projections_document
 from tailrace.cli.stack import document, masked
 from tailrace.settings import load_settings
 
@@ -15,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(output: OutputOption = Output.TABLE) -> None:
-    """Show the servers. Exit code 5 if one that should answer does not.
+    """Show the servers and how far each projection is. Exit code 5 if a server that should answer does not.
 
     Example: `tailrace status -o json`
     """
@@ -24,12 +25,30 @@ def status(output: OutputOption = Output.TABLE) -> None:
     settings = load_settings()
     servers = stack.status(settings)
     # Each section is a part of the document and a table of its own.
+    found, why_not = _projections(settings)
     if output is Output.JSON:
-        print_json({**document(servers)})
+        print_json({**document(servers), **(projections_document(found) if found else {"projections": None})})
     else:
         _print_servers(servers)
+        if found:
+            print_projections(found)
+        elif why_not:
+            note(f"projections: {why_not}")
     if servers.unreachable:
         raise typer.Exit(5)
+
+
+def _projections(settings: Any) -> tuple[Any, str | None]:
+    """Projections, or why they cannot be shown: a status that fails because one server is down would be of no use."""
+    import asyncio
+
+    from tailrace.errors import TailraceError
+    from tailrace.operations.positions import positions
+
+    try:
+        return asyncio.run(positions(settings)), None
+    except TailraceError as error:
+        return None, f"{error}" + (f"  fix  {error.fix}" if error.fix else "")
 
 
 def _print_servers(servers: Any) -> None:

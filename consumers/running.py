@@ -1,0 +1,55 @@
+"""Put a worker together and run it until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import structlog
+
+from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.consumers.postgres.sink import Sink
+from tailrace.consumers.upkeep import Upkeep
+from tailrace.consumers.worker import Worker
+from tailrace.projections.registry import Projection
+from tailrace.settings import Settings
+
+log = structlog.get_logger()
+
+HARD_STOP_EXIT = 70
+
+
+async def run_worker(settings: Settings, projection: Projection, *, kafka: str, postgres: str) -> None:
+    """Run one projection's worker until SIGTERM or SIGINT; the open batch is finished first.
+
+    A second signal ends the process at once, with exit code 70: nothing depends on a clean end. Raises what stopped
+    the worker otherwise.
+    """
+    topics = {short: settings.topic(short) for short in projection.topics}
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    sink = Sink(postgres, settings.postgres, projection.name, projection.version, topics)
+    kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
+    worker = Worker(kafka_log, sink, settings.worker, owner)
+    upkeep = Upkeep(postgres, kafka, sink.statements, projection.name, settings.topic("dead-letters"))
+    finished = asyncio.Event()
+    _stop_on_signals(worker)
+    log.info("worker_started", projection=projection.name, version=projection.version, owner=owner)
+    beside = asyncio.create_task(upkeep.run(finished, settings.worker.parking_limit_s), name="upkeep")
+    try:
+        await worker.run()
+    finally:
+        finished.set()
+        await asyncio.wait({beside}, timeout=settings.worker.drain_timeout_s)
+        log.info("worker_stopped", projection=projection.name, **vars(worker.totals))
+
+
+def _stop_on_signals(worker: Worker) -> None:
+    def stop() -> None:
+        if worker.stopping.is_set():
+            os._exit(HARD_STOP_EXIT)
+        log.info("stopping")
+        worker.stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)

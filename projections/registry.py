@@ -1,0 +1,17 @@
+"""The projections there are. A version names its target; running it anew from the beginning is a rebuild."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Which topics (short names) are read, and under which name and version progress is kept."""
+
+    name: str
+    version: int
+    topics: tuple[str, ...]
+
+
+POSTGRES = Projection(name="postgres", version=1, topics=("conversations", "directory", "files", "activity", "signals"))
+
+PROJECTIONS: dict[str, Projection] = {projection.name: projection for projection in (POSTGRES,)}

@@ -1,0 +1,208 @@
+"""Where every projection stands in the log: what `wait`, `lag` and `status` show.
+
+The end of the log is read after the projection's position, so lag is never negative; a partition without a position
+is unknown (None), never 0.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from tailrace.addresses import resolve
+from tailrace.errors import PreconditionError, UnreachableError
+from tailrace.operations.database import connection
+from tailrace.operations.topics import topic_partitions
+from tailrace.projections.registry import PROJECTIONS, Projection
+from tailrace.settings import Settings
+from tailrace.sql.catalog import queries, render, schema_names
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+POLL_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionPosition:
+    """One partition of one projection. `next_offset` None: nothing was ever applied. Times are aware UTC."""
+
+    topic: str
+    partition: int
+    beginning: int
+    end: int
+    next_offset: int | None
+    owner: str | None
+    event_time: datetime | None
+    append_time: datetime | None
+    updated_at: datetime | None
+    halted_code: str | None
+    halted_reason: str | None
+
+    @property
+    def lag(self) -> int | None:
+        """Records not applied yet; for a partition without a position, None unless the partition is empty."""
+        if self.next_offset is None:
+            return 0 if self.end == self.beginning else None
+        return max(0, self.end - self.next_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionPosition:
+    """One projection with its partitions and what it set aside."""
+
+    name: str
+    version: int
+    partitions: tuple[PartitionPosition, ...]
+    dead_letters: int
+    parked: int
+
+    @property
+    def lag(self) -> int | None:
+        """Records not applied yet; None where a partition with records has no position."""
+        lags = [partition.lag for partition in self.partitions]
+        return None if None in lags else sum(lag for lag in lags if lag is not None)
+
+    @property
+    def behind_s(self) -> float | None:
+        """Seconds since the oldest partition that lags was last applied to by append time; 0 when nothing lags."""
+        behind = [p for p in self.partitions if p.lag != 0]
+        if not behind:
+            return 0.0
+        times = [p.append_time for p in behind]
+        if None in times:
+            return None
+        return max(0.0, (datetime.now(UTC) - min(t for t in times if t is not None)).total_seconds())
+
+    @property
+    def event_time(self) -> datetime | None:
+        """Newest event time applied."""
+        return max((p.event_time for p in self.partitions if p.event_time is not None), default=None)
+
+    @property
+    def halted(self) -> tuple[PartitionPosition, ...]:
+        """Partitions that stand still until an operator has looked."""
+        return tuple(p for p in self.partitions if p.halted_code is not None)
+
+    @property
+    def state(self) -> str:
+        """`new`, `halted`, `behind` or `current`."""
+        if all(p.next_offset is None for p in self.partitions):
+            return "new"
+        if self.halted:
+            return "halted"
+        return "current" if self.lag == 0 else "behind"
+
+
+async def positions(settings: Settings, names: Sequence[str] = ()) -> list[ProjectionPosition]:
+    """Position of each named projection (none: all).
+
+    Raises `UnreachableError` where a server does not answer, `PreconditionError` where topics or tables are missing.
+    """
+    wanted = [p for name, p in PROJECTIONS.items() if not names or name in names]
+    stored = await asyncio.to_thread(_stored, settings, wanted)
+    async with _reader(settings) as reader:
+        bounds = await _bounds(reader, settings, wanted)
+    return [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
+
+
+def _stored(settings: Settings, wanted: Sequence[Projection]) -> dict[str, dict[str, Any]]:
+    texts = {name: render(text, schema_names(settings.postgres)) for name, text in queries("positions").items()}
+    found: dict[str, dict[str, Any]] = {}
+    with connection(settings) as conn:
+        cursor = psycopg.RawCursor(conn, row_factory=psycopg.rows.dict_row)
+        try:
+            for projection in wanted:
+                identity = (projection.name, projection.version)
+                rows = cursor.execute(texts["stored_positions"].encode(), identity).fetchall()
+                counts = cursor.execute(texts["set_aside"].encode(), (projection.name,)).fetchone() or {}
+                found[projection.name] = {"rows": {(r["topic"], r["partition"]): r for r in rows}, **counts}
+        except psycopg.errors.UndefinedTable as error:
+            raise PreconditionError("the database has no tables yet", fix="tailrace db migrate") from error
+    return found
+
+
+@asynccontextmanager
+async def _reader(settings: Settings) -> "AsyncIterator[AIOKafkaConsumer]":
+    bootstrap = resolve(settings).kafka
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        request_timeout_ms=settings.kafka.request_timeout_ms,
+    )
+    try:
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
+    except KafkaError as error:
+        raise UnreachableError(f"kafka at {bootstrap}: {type(error).__name__}", fix="tailrace doctor") from error
+
+
+Bounds = dict[tuple[str, int], tuple[int, int]]
+
+
+async def _bounds(reader: AIOKafkaConsumer, settings: Settings, wanted: Sequence[Projection]) -> Bounds:
+    topics = {topic for projection in wanted for topic in projection.topics}
+    partitions = await topic_partitions(settings, resolve(settings).kafka, topics)
+    beginnings = await reader.beginning_offsets(partitions)
+    ends = await reader.end_offsets(partitions)
+    return {(tp.topic, tp.partition): (beginnings[tp], ends[tp]) for tp in partitions}
+
+
+def _position(settings: Settings, projection: Projection, stored: dict[str, Any], bounds: Bounds) -> ProjectionPosition:
+    topics = {settings.topic(topic) for topic in projection.topics}
+    columns = (
+        "next_offset", "owner", "event_time", "append_time", "updated_at", "halted_code", "halted_reason",
+    )  # fmt: skip
+    partitions = []
+    for (topic, partition), (beginning, end) in sorted(bounds.items()):
+        if topic in topics:
+            row = stored["rows"].get((topic, partition), {})
+            values = {column: row.get(column) for column in columns}
+            partitions.append(PartitionPosition(topic, partition, beginning, end, **values))
+    return ProjectionPosition(
+        projection.name, projection.version, tuple(partitions), stored["dead_letters"], stored["parked"]
+    )
+
+
+Watch = Callable[[int, int], None]
+"""Told (records still to apply, records to apply when it began)."""
+
+
+async def wait(settings: Settings, timeout_s: float, watch: Watch = lambda _left, _all: None) -> dict[str, int]:
+    """Wait until every projection has applied all that is in the log now; what comes later is not waited for.
+
+    Returns what is missing when the time is up: records by projection, empty when everything is applied. A halted
+    partition ends the wait at once, since it does not move by itself.
+    """
+    wanted = list(PROJECTIONS.values())
+    async with _reader(settings) as reader:
+        bounds = await _bounds(reader, settings, wanted)
+    deadline = time.monotonic() + timeout_s
+    total: int | None = None
+    while True:
+        stored = await asyncio.to_thread(_stored, settings, wanted)
+        found = [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
+        missing = {p.name: left for p in found if (left := _left(p))}
+        left = sum(missing.values())
+        total = left if total is None else total
+        watch(left, total)
+        if not missing or time.monotonic() >= deadline or any(p.halted and _left(p) for p in found):
+            return missing
+        await asyncio.sleep(POLL_S)
+
+
+def _left(position: ProjectionPosition) -> int:
+    starts = ((p, p.beginning if p.next_offset is None else p.next_offset) for p in position.partitions)
+    return sum(max(0, p.end - start) for p, start in starts)
