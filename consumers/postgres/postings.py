@@ -78,7 +78,8 @@ async def resolve_threads(session: Session, postings: Postings) -> dict[str, str
         return {}
     # What is above or below a seed may partly be new in this batch, so the walk in SQL starts from each of these too.
     starts = seeds | {edge[1] for edge in postings.edges} | {edge[0] for edge in postings.edges}
-    starts |= {posted.parent_id for posted in postings.ids if posted.parent_id is not None}
+    for posted in postings.ids:
+        starts |= {above for above in (posted.parent_id, posted.canonical_id) if above is not None}
     below: set[str] = set(starts)
     for record in await session.fetch("thread_component", list(starts)):
         posted = posted_of(record)
