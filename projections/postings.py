@@ -90,7 +90,9 @@ class Postings:
         parent = self.known.get(parent_id)
         if parent is None:
             self.edges.add((posted.parent_id, posted.message_id))
-        elif parent.channel_id == posted.channel_id and parent.parent_id is not None:
+        elif parent.channel_id != posted.channel_id:
+            return posted.parent_id
+        elif parent.parent_id is not None:
             self.edges.add((parent_id, posted.message_id))
             self.unresolved.add(posted.message_id)
         return parent_id

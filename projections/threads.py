@@ -38,18 +38,18 @@ def thread_root(message_id: str, nodes: Mapping[str, Posted]) -> str | None:
     """
     channel_id = nodes[message_id].channel_id
     given = _parent(message_id, nodes)
-    current, seen = given, {message_id}
+    below, current, seen = message_id, given, {message_id}
     while current is not None:
         if current in seen:
             return given
         seen.add(current)
         node = nodes.get(current)
         if node is None or node.channel_id != channel_id:
-            return current
+            return nodes[below].parent_id
         above = _parent(current, nodes)
         if above is None:
             return current
-        current = above
+        below, current = current, above
     return None
 
 
