@@ -91,6 +91,16 @@ async def apply_effects(session: Session, plain: PlainWork, messages: MessageWor
         await session.fetch("choose_general", sorted(plain.general_workspaces))
     if recount := messages.recount_channels | new_channels:
         await session.fetch("recount_last_message", sorted(recount))
+    ended = set(plain.ended.get(CHANNELS.table, ()))
+    if deleted := sorted(plain.ended.get(WORKSPACES.table, ())):
+        ended |= {str(record["channel_id"]) for record in await session.fetch("channels_of_workspaces", deleted)}
+    await _raise_versions(session, messages.list_channels | ended, touched_channels | ended)
+
+
+async def _raise_versions(session: Session, lists: set[str], members: set[str]) -> None:
+    if channels := sorted(lists | members):
+        flags = [channel in lists for channel in channels], [channel in members for channel in channels]
+        await session.fetch("raise_channel_versions", channels, *flags)
 
 
 async def _refresh_memberships(session: Session, plain: PlainWork) -> set[str]:
@@ -134,9 +144,11 @@ async def _erase(session: Session, erased: dict[str, datetime], messages: Messag
         pins = sorted({(str(record["channel_id"]), str(record["message_id"])) for record in emptied})
         await session.fetch("drop_pins", *zip(*pins, strict=True))
         messages.recount_channels |= {str(record["channel_id"]) for record in emptied}
+        messages.list_channels |= messages.recount_channels
         await recount_roots(session, {str(r["thread_id"]) for r in emptied if r["thread_id"] is not None})
-    reacted = sorted({(str(r[0]), r[1]) for r in await session.fetch("messages_reacted_by", users)})
-    if reacted:
+    reacted_rows = await session.fetch("messages_reacted_by", users)
+    messages.list_channels |= {str(record["channel_id"]) for record in reacted_rows}
+    if reacted := sorted({(str(r["message_id"]), r["message_created_at"]) for r in reacted_rows}):
         await session.fetch("recompute_reactions", *zip(*reacted, strict=True))
     ended = await session.fetch("erase_files", users, times)
     await files.refresh_messages(session, (), {str(record["file_id"]) for record in ended})

@@ -34,10 +34,11 @@ def _store_sql(entity: Entity) -> str:
     chosen = ", ".join(f"n.{column}" for column in columns)
     keys = ", ".join(entity.key)
     sets = ", ".join(f"{column} = excluded.{column}" for column in entity.columns)
+    sets += ", doc_version = t.doc_version + 1"
     # Sorted by key, so that two transactions that touch the same rows wait in one order instead of deadlocking.
     order = ", ".join(f"n.{column}" for column in entity.key)
     return (
-        f"INSERT INTO {entity.table} ({listed}) SELECT {chosen} "  # noqa: S608 - names are ours
+        f"INSERT INTO {entity.table} AS t ({listed}) SELECT {chosen} "  # noqa: S608 - names are ours
         f"FROM json_populate_recordset(NULL::{entity.table}, $1::json) AS n ORDER BY {order} "
         f"ON CONFLICT ({keys}) DO UPDATE SET {sets}"
     )

@@ -30,6 +30,8 @@ class MessageWork:
     erased: dict[str, datetime] = field(default_factory=dict)
     recount_roots: set[str] = field(default_factory=set)
     recount_channels: set[str] = field(default_factory=set)
+    list_channels: set[str] = field(default_factory=set)
+    """Channels of which some message looks different now."""
 
     def canonical(self, event: Event) -> str:
         """Id of the stored message that the event is about."""
@@ -128,8 +130,10 @@ class MessageWork:
         """Write changed rows, reactions and pins, then recount what depends on them."""
         for row in self.postings.rows.values():
             rollups.posted(row, row["appended_at"])
+            self.list_channels.add(row["channel_id"])
         if self.changed:
             rows = [self.stored[message_id] for message_id in sorted(self.changed)]
+            self.list_channels |= {row["channel_id"] for row in rows}
             columns = ("message_id", "created_at", *CHANGED_COLUMNS)
             await session.fetch("update_messages", to_json([{c: row[c] for c in columns} for row in rows]))
         await self._write_reactions(session, rollups)
@@ -159,6 +163,7 @@ class MessageWork:
             message_id, user_id = str(record["message_id"]), str(record["user_id"])
             if message_id not in self.postings.rows:
                 stored.add((message_id, record["message_created_at"]))
+                self.list_channels.add(known[message_id].channel_id)
             if record["first_added_at"] is not None:
                 fact = self.facts[message_id, user_id, record["emoji"]]
                 moved = record["before"], record["first_added_at"]

@@ -1,7 +1,8 @@
 -- Read models of the directory, channels, messages, files and sessions, and the worker's own tables.
 --
 -- `registers` holds what Rule R needs: for each register of the row [sequence, event id, time, …] of the event that
--- wrote it. Columns after the comment "derived from" are not in any event; consumers/postgres recomputes them.
+-- wrote it. `doc_version` rises by one with every change of the row: caches and search documents are stamped with sums
+-- of such versions, read together with the state. Columns after the comment "derived from" are not in any event; consumers/postgres recomputes them.
 -- No UNIQUE on names and no foreign keys: two entities may swap names in any order, and topics are not ordered
 -- against each other.
 
@@ -15,6 +16,7 @@ CREATE TABLE collab.users (
     notification_settings jsonb, theme_preferences jsonb, language text,
     created_at timestamptz, updated_at timestamptz, last_login_at timestamptz,
     erased_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX users_email_lower ON collab.users (lower(email));
@@ -28,6 +30,7 @@ CREATE TABLE collab.workspaces (
     sso_enabled boolean, require_2fa boolean,
     member_count integer NOT NULL DEFAULT 0,
     created_at timestamptz, updated_at timestamptz, deleted_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}'
 );
 
@@ -39,6 +42,7 @@ CREATE TABLE collab.workspace_members (
     last_seen_at timestamptz, joined_at timestamptz, left_at timestamptz, updated_at timestamptz,
     -- what the membership's own events say, before erasure and deletion of the workspace end it
     own_active boolean, own_left_at timestamptz, last_removed_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (workspace_id, user_id)
 );
@@ -49,6 +53,7 @@ CREATE TABLE collab.workspace_invitations (
     invitation_id uuid PRIMARY KEY,
     workspace_id uuid, email text, role text, expires_at timestamptz, created_by uuid,
     created_at timestamptz, used_at timestamptz, revoked_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX workspace_invitations_workspace ON collab.workspace_invitations (workspace_id);
@@ -58,6 +63,7 @@ CREATE TABLE collab.integrations (
     workspace_id uuid, app_name text, app_id text, integration_type text, config jsonb, scopes text[],
     channel_id uuid, status text, last_error text, installed_by uuid,
     created_at timestamptz, updated_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX integrations_workspace ON collab.integrations (workspace_id);
@@ -76,6 +82,7 @@ CREATE TABLE collab.channels (
     created_at timestamptz, updated_at timestamptz, archived_at timestamptz, deleted_at timestamptz,
     -- is_general is the result among the workspace's channels, this is the channel's own register
     claims_general boolean NOT NULL DEFAULT false,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 80);
 CREATE INDEX channels_workspace ON collab.channels (workspace_id) INCLUDE (name, channel_type);
@@ -89,6 +96,7 @@ CREATE TABLE collab.channel_members (
     joined_at timestamptz, left_at timestamptz, invited_by uuid,
     last_read_message_id uuid, last_read_at timestamptz,
     own_active boolean, own_left_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (channel_id, user_id)
 ) WITH (fillfactor = 80);
@@ -121,6 +129,7 @@ CREATE TABLE collab.messages (
     -- the posting as it was: rollups count by its time and length whatever comes later (ruling 65b)
     posted_at timestamptz NOT NULL, posted_length integer NOT NULL,
     posted_sequence bigint NOT NULL, posted_event uuid NOT NULL,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb,
     PRIMARY KEY (message_id, created_at)
 ) PARTITION BY RANGE (created_at);
@@ -156,6 +165,7 @@ CREATE TABLE collab.files (
     is_public boolean, virus_scan_status text, virus_scan_result text, tags text[],
     download_count integer NOT NULL DEFAULT 0, last_accessed_at timestamptz,
     created_at timestamptz, updated_at timestamptz, expires_at timestamptz, deleted_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (workspace_id, file_id)
 ) PARTITION BY HASH (workspace_id);
@@ -174,6 +184,7 @@ CREATE TABLE collab.message_files (
     message_id uuid NOT NULL, file_id uuid NOT NULL,
     channel_id uuid, file_comment text, attached_at timestamptz,
     workspace_id uuid NOT NULL,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (message_id, file_id)
 );
@@ -185,6 +196,7 @@ CREATE TABLE collab.notifications (
     notification_id uuid PRIMARY KEY,
     user_id uuid, workspace_id uuid, kind text, channel_id uuid, message_id uuid, actor_id uuid,
     created_at timestamptz, read_at timestamptz, withdrawn_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX notifications_user ON collab.notifications (user_id, created_at DESC);
@@ -192,6 +204,7 @@ CREATE INDEX notifications_user ON collab.notifications (user_id, created_at DES
 CREATE TABLE collab.sessions (
     session_id uuid PRIMARY KEY,
     user_id uuid, workspace_id uuid, started_at timestamptz, ended_at timestamptz,
+    doc_version bigint NOT NULL DEFAULT 1,
     registers jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX sessions_user ON collab.sessions (user_id);
@@ -272,6 +285,14 @@ CREATE TABLE runtime.file_accesses (
     PRIMARY KEY (file_id, event_id)
 );
 
+-- Rises with every visible change of a channel's messages, and of its members: the stamps of its caches. A row of its
+-- own, because messages may come before their channel.
+CREATE TABLE runtime.channel_versions (
+    channel_id uuid PRIMARY KEY,
+    list_version bigint NOT NULL DEFAULT 0,
+    members_version bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
 CREATE TABLE runtime.last_seen (
     workspace_id uuid NOT NULL, user_id uuid NOT NULL, last_seen_at timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, user_id)
@@ -311,3 +332,4 @@ COMMENT ON VIEW collab.name_conflicts IS 'Names that several entities hold at on
 
 GRANT USAGE ON SCHEMA collab, analytics, runtime TO tailrace_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA collab, analytics, runtime TO tailrace_worker;
+REVOKE INSERT, UPDATE, DELETE ON runtime.schema_migrations FROM tailrace_worker;

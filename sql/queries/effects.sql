@@ -1,7 +1,7 @@
 -- name: refresh_workspace_members
 -- Whether a workspace membership is active, and when it ended: by its own events, else by the user's erasure, else by
 -- the deletion of the workspace (rulings 32 and 35).
-UPDATE collab.workspace_members m SET status = c.status, left_at = c.left_at
+UPDATE collab.workspace_members m SET status = c.status, left_at = c.left_at, doc_version = m.doc_version + 1
 FROM (SELECT DISTINCT workspace_id, user_id FROM unnest($1::uuid[], $2::uuid[]) AS k (workspace_id, user_id)) AS k,
 LATERAL (
     SELECT CASE WHEN o.own_active AND u.erased_at IS NULL AND w.deleted_at IS NULL THEN 'active' ELSE 'deactivated' END AS status,
@@ -18,7 +18,7 @@ WHERE m.workspace_id = k.workspace_id AND m.user_id = k.user_id
 -- Rule D: active while its own register says so, the workspace membership is not known to have ended, and it began
 -- after the last removal. What ended it: its own leave, the removal, the erasure, the deletion of the workspace.
 WITH changed AS (
-    UPDATE collab.channel_members m SET is_active = c.is_active, left_at = c.left_at
+    UPDATE collab.channel_members m SET is_active = c.is_active, left_at = c.left_at, doc_version = m.doc_version + 1
     FROM (SELECT DISTINCT channel_id, user_id FROM unnest($1::uuid[], $2::uuid[]) AS k (channel_id, user_id)) AS k,
     LATERAL (
         SELECT o.own_active IS TRUE AND d.removed_at IS NULL AND u.erased_at IS NULL AND w.deleted_at IS NULL AS is_active,
@@ -102,7 +102,7 @@ WITH erased AS (
                           THEN (m.registers -> 'deleted' ->> 2)::timestamptz ELSE e.erased_at END,
         updated_at = greatest(m.posted_at, e.erased_at, (m.registers -> 'edit' ->> 2)::timestamptz,
                               (m.registers -> 'deleted' ->> 2)::timestamptz, (m.registers -> 'pinned' ->> 2)::timestamptz),
-        registers = m.registers - 'chain'
+        registers = m.registers - 'chain', doc_version = m.doc_version + 1
     FROM unnest($1::uuid[], $2::timestamptz[]) AS e (user_id, erased_at)
     WHERE m.user_id = e.user_id
     RETURNING m.message_id, m.channel_id, m.thread_id
@@ -110,13 +110,13 @@ WITH erased AS (
 SELECT DISTINCT e.message_id, e.channel_id, e.thread_id FROM erased e
 
 -- name: erase_files
-UPDATE collab.files f SET deleted_at = coalesce((f.registers -> 'deleted' ->> 2)::timestamptz, e.erased_at)
+UPDATE collab.files f SET deleted_at = coalesce((f.registers -> 'deleted' ->> 2)::timestamptz, e.erased_at), doc_version = f.doc_version + 1
 FROM unnest($1::uuid[], $2::timestamptz[]) AS e (user_id, erased_at)
 WHERE f.uploader_id = e.user_id
 RETURNING f.file_id
 
 -- name: messages_reacted_by
-SELECT DISTINCT message_id, message_created_at FROM collab.message_reactions WHERE user_id = ANY ($1::uuid[])
+SELECT DISTINCT message_id, message_created_at, channel_id FROM collab.message_reactions WHERE user_id = ANY ($1::uuid[])
 
 -- name: messages_with_files
 SELECT DISTINCT message_id FROM collab.message_files WHERE file_id = ANY ($1::uuid[])
@@ -154,11 +154,11 @@ WITH seen AS (
     WHERE s.last_seen_at < excluded.last_seen_at
     RETURNING workspace_id, user_id, last_seen_at
 )
-UPDATE collab.workspace_members m SET last_seen_at = s.last_seen_at
+UPDATE collab.workspace_members m SET last_seen_at = s.last_seen_at, doc_version = m.doc_version + 1
 FROM seen s WHERE m.workspace_id = s.workspace_id AND m.user_id = s.user_id
 
 -- name: fill_last_seen
-UPDATE collab.workspace_members m SET last_seen_at = s.last_seen_at
+UPDATE collab.workspace_members m SET last_seen_at = s.last_seen_at, doc_version = m.doc_version + 1
 FROM unnest($1::uuid[], $2::uuid[]) AS k (workspace_id, user_id)
 JOIN runtime.last_seen s ON s.workspace_id = k.workspace_id AND s.user_id = k.user_id
 WHERE m.workspace_id = k.workspace_id AND m.user_id = k.user_id AND m.last_seen_at IS DISTINCT FROM s.last_seen_at
@@ -170,3 +170,14 @@ SELECT pg_advisory_xact_lock_shared(hashtextextended('tailrace.couple.' || $1, 0
 
 -- name: couple_exclusive
 SELECT pg_advisory_xact_lock(hashtextextended('tailrace.couple.' || $1, 0))
+
+-- name: raise_channel_versions
+INSERT INTO runtime.channel_versions AS v (channel_id, list_version, members_version)
+SELECT channel_id, list_changed::int, members_changed::int
+FROM unnest($1::uuid[], $2::bool[], $3::bool[]) AS c (channel_id, list_changed, members_changed)
+ON CONFLICT (channel_id) DO UPDATE SET
+    list_version = v.list_version + excluded.list_version,
+    members_version = v.members_version + excluded.members_version
+
+-- name: channels_of_workspaces
+SELECT channel_id FROM collab.channels WHERE workspace_id = ANY ($1::uuid[])

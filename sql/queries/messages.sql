@@ -21,7 +21,8 @@ JOIN collab.messages m ON m.message_id = k.message_id AND m.created_at = k.creat
 UPDATE collab.messages m
 SET content = e.content, formatted_content = e.formatted_content, is_pinned = e.is_pinned, is_deleted = e.is_deleted,
     deleted_at = e.deleted_at, mentions = e.mentions, edited_at = e.edited_at, edit_count = e.edit_count,
-    edit_history = e.edit_history, updated_at = e.updated_at, thread_id = e.thread_id, registers = e.registers
+    edit_history = e.edit_history, updated_at = e.updated_at, thread_id = e.thread_id, registers = e.registers,
+    doc_version = m.doc_version + 1
 FROM json_populate_recordset(NULL::collab.messages, $1::json) AS e
 WHERE m.message_id = e.message_id AND m.created_at = e.created_at
 
@@ -50,7 +51,7 @@ FROM around a JOIN runtime.message_ids i ON i.message_id = a.message_id
 
 -- name: recount_replies
 -- LATERAL, not GROUP BY joined back: the latter keeps a quadratic plan from when the tables were empty.
-UPDATE collab.messages m SET reply_count = c.n, last_reply_at = c.last
+UPDATE collab.messages m SET reply_count = c.n, last_reply_at = c.last, doc_version = m.doc_version + 1
 FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS r (message_id, created_at, channel_id),
 LATERAL (
     SELECT count(*)::int AS n, max(x.created_at) AS last
@@ -88,7 +89,7 @@ SELECT m.message_id, m.message_created_at, m.user_id, m.emoji, m.first_added_at,
 FROM merged m LEFT JOIN old o USING (message_id, user_id, emoji)
 
 -- name: recompute_reactions
-UPDATE collab.messages m SET reactions = c.reactions
+UPDATE collab.messages m SET reactions = c.reactions, doc_version = m.doc_version + 1
 FROM (SELECT DISTINCT message_id, created_at FROM unnest($1::uuid[], $2::timestamptz[]) AS k (message_id, created_at)) AS k,
 LATERAL (
     SELECT coalesce(jsonb_object_agg(emoji, users), '{}') AS reactions
@@ -130,7 +131,7 @@ LATERAL (
 WHERE c.channel_id = k.channel_id AND c.last_message_at IS DISTINCT FROM l.newest
 
 -- name: refresh_has_files
-UPDATE collab.messages m SET has_files = c.has_files
+UPDATE collab.messages m SET has_files = c.has_files, doc_version = m.doc_version + 1
 FROM unnest($1::uuid[]) AS k (message_id)
 JOIN runtime.message_ids i ON i.message_id = k.message_id,
 LATERAL (
