@@ -7,6 +7,7 @@ capability that lets it pass.
 
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,6 +66,12 @@ def own(path: Path, account: Account | None) -> Path:
     if account is not None and path.stat().st_uid != account.uid:
         os.chown(path, account.uid, account.gid)
     return path
+
+
+def own_empty(path: Path, account: Account | None) -> Path:
+    """Make such a folder without what an earlier process left in it."""
+    shutil.rmtree(path, ignore_errors=True)
+    return own(path, account)
 
 
 def give(path: Path, account: Account | None) -> None:

@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from tailrace.stack.account import Account, as_account, give, own
+from tailrace.stack.account import Account, as_account, give, own, own_empty
 from tailrace.stack.artifacts import Artifacts, find_java
 from tailrace.stack.process import Launch, ProcessId, process_environment
 from tailrace.stack.server import Answer, NotAnsweringError, Place, Server
@@ -32,6 +32,7 @@ cluster.routing.allocation.disk.threshold_enabled: false
 """
 _JVM_OPTIONS = """\
 -XX:+UseG1GC
+-XX:-UsePerfData
 -Djava.io.tmpdir={folder}/tmp
 -XX:+ExitOnOutOfMemoryError
 -XX:ErrorFile={folder}/logs/hs_err_%p.log
@@ -54,11 +55,19 @@ def _prepare(place: Place) -> Launch:
     artifacts.fetch()
     home = artifacts.elasticsearch
     configuration = _configure(place, home)
+    scratch = own_empty(place.data / "tmp", place.account)
     java = find_java()
     # What `bin/elasticsearch` would run: a small launcher that reads jvm.options and starts the real server. The
     # script itself is left out because it insists on a writable home and asks the caller's environment.
     argv = (
-        *(str(java), *LAUNCHER_HEAP, "-Dcli.name=server", f"-Dcli.script={home}/bin/elasticsearch"),
+        *(
+            str(java),
+            *LAUNCHER_HEAP,
+            f"-Djava.io.tmpdir={scratch}",
+            "-XX:-UsePerfData",
+            "-Dcli.name=server",
+            f"-Dcli.script={home}/bin/elasticsearch",
+        ),
         *("-Dcli.libs=lib/tools/server-cli", f"-Des.path.home={home}", f"-Des.path.conf={configuration}"),
         *("-Des.distribution.type=zip", "-Des.java.type=JAVA_HOME"),
         *("-cp", f"{home}/lib/*:{home}/lib/cli-launcher/*", "org.elasticsearch.launcher.CliToolLauncher"),
@@ -68,7 +77,7 @@ def _prepare(place: Place) -> Launch:
             "ES_JAVA_HOME": str(java.parent.parent),
             "JAVA_HOME": str(java.parent.parent),
             "ES_JAVA_OPTS": " ".join(HEAP),
-            "ES_TMPDIR": str(place.data / "tmp"),
+            "ES_TMPDIR": str(scratch),
             "ES_PATH_CONF": str(configuration),
             "HOSTNAME": "localhost",
         }
@@ -80,7 +89,7 @@ def _prepare(place: Place) -> Launch:
 def _configure(place: Place, home: Path) -> Path:
     folder = own(place.data, place.account)
     configuration = own(folder / "config", place.account)
-    for name in ("data", "logs", "tmp"):
+    for name in ("data", "logs"):
         own(folder / name, place.account)
     values = {"cluster": _cluster_name(place.stack_id), "port": place.ports[0], "folder": folder}
     _write(configuration / "elasticsearch.yml", _SETTINGS.format(**values), place.account)

@@ -5,7 +5,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from tailrace.stack.account import as_account, give, own
+from tailrace.stack.account import as_account, give, own, own_empty
 from tailrace.stack.artifacts import Artifacts, find_java
 from tailrace.stack.process import Launch, ProcessId, process_environment
 from tailrace.stack.server import Answer, NotAnsweringError, Place, Server
@@ -53,6 +53,8 @@ def _prepare(place: Place) -> Launch:
     give(settings, place.account)
     java = (
         *(str(find_java()), *HEAP, "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"),
+        # Native libraries and performance data would stay in /tmp after a kill.
+        *(f"-Djava.io.tmpdir={own_empty(place.data / 'tmp', place.account)}", "-XX:-UsePerfData"),
         *(f"-XX:ErrorFile={place.data}/hs_err_%p.log", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"),
         *(
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
