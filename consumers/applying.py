@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 import stamina
 import structlog
 
+from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
 from tailrace.consumers.batches import append_time, without
 from tailrace.consumers.errors import FencedError, RefusedByStoreError
-from tailrace.consumers.postgres.batch import Batch, Outcome, Record, Span, TopicPartition
-from tailrace.consumers.postgres.sink import Sink, is_retryable
 from tailrace.consumers.progress import fingerprint
+from tailrace.consumers.sink import Sink
 from tailrace.errors import TailraceError
 from tailrace.schemas.event import Refusal
 from tailrace.schemas.refusals import RefusalCode
@@ -58,7 +58,7 @@ class Applier:
 
     async def _with_retries(self, batch: Batch) -> Outcome:
         async for attempt in stamina.retry_context(
-            on=is_retryable,
+            on=self._sink.is_retryable,
             attempts=self._settings.retry_max_attempts,
             timeout=None,
             wait_initial=0.1,
@@ -68,9 +68,8 @@ class Applier:
                 try:
                     return await self._sink.apply(batch)
                 except Exception as error:
-                    if is_retryable(error):
+                    if self._sink.is_retryable(error):
                         log.warning("batch_retried", error=type(error).__name__, attempt=attempt.num)
-                        self._sink.forget_months()
                         self._sink.discard()
                     raise
         raise AssertionError("retry_context either returns or raises")

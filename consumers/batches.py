@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from tailrace.consumers.postgres.batch import Batch, Record, Span, TopicPartition
+from tailrace.consumers.batch import Batch, Record, Span, TopicPartition
 from tailrace.consumers.progress import fingerprint
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event

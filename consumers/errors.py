@@ -6,7 +6,7 @@ ConsumerError
 └── RefusedByStore   the store refuses one event for what it is: a dead letter
 """
 
-from tailrace.consumers.postgres.batch import TopicPartition
+from tailrace.consumers.batch import TopicPartition
 from tailrace.errors import TailraceError
 
 

@@ -13,7 +13,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from tailrace.consumers.postgres.batch import Record, TopicPartition
+from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.settings import KafkaSettings
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.consumers.errors import HaltError
-from tailrace.consumers.postgres.batch import Record, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import socket
 import structlog
 
 from tailrace.consumers.kafka_log import KafkaLog
-from tailrace.consumers.postgres.sink import Sink
+from tailrace.consumers.postgres.sink import PostgresSink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
 from tailrace.projections.registry import Projection
@@ -27,10 +27,10 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     """
     topics = {short: settings.topic(short) for short in projection.topics}
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    sink = Sink(postgres, settings.postgres, projection.name, projection.version, topics)
+    sink = PostgresSink(postgres, settings.postgres, projection.name, projection.version, topics)
     kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
     worker = Worker(kafka_log, sink, settings.worker, owner)
-    upkeep = Upkeep(postgres, kafka, sink.statements, projection.name, settings.topic("dead-letters"))
+    upkeep = Upkeep(postgres, kafka, sink.progress.statements, projection.name, settings.topic("dead-letters"))
     finished = asyncio.Event()
     _stop_on_signals(worker)
     log.info("worker_started", projection=projection.name, version=projection.version, owner=owner)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import structlog
 
 from tailrace.consumers.applying import Applier
+from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
 from tailrace.consumers.batches import add_records
 from tailrace.consumers.errors import HaltError
 from tailrace.consumers.kafka_log import KafkaLog
-from tailrace.consumers.postgres.batch import Batch, Outcome, Record, TopicPartition
-from tailrace.consumers.postgres.sink import STRUCTURAL_TOPICS, Sink, is_retryable
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
+from tailrace.consumers.sink import Sink
 from tailrace.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -119,9 +119,9 @@ class Worker:
         self._claim_again_at = asyncio.get_running_loop().time() + RECLAIM_WAIT_S
         try:
             beginnings, ends = await self.log.bounds(wanted)
-            claims = await self.sink.claim(beginnings, self.owner)
+            claims = await self.sink.progress.claim(beginnings, self.owner)
         except Exception as error:
-            if not is_retryable(error):
+            if not self.sink.is_retryable(error):
                 raise
             self.sink.discard()
             log.warning("claim_failed", error=type(error).__name__)
@@ -152,7 +152,7 @@ class Worker:
         log.error("partition_halted", **error.partition._asdict(), code=error.code)
         self._reading.pop(error.partition, None)
         self.log.hold({error.partition})
-        await self.sink.halt(error.partition, error.code, error.reason)
+        await self.sink.progress.halt(error.partition, error.code, error.reason)
 
     # ── fetch and decode ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,7 +203,7 @@ class Worker:
 
     async def _decode(self, batches: dict[bool, Batch], partition: TopicPartition, records: list[Record]) -> None:
         short = self._shorts[partition.topic]
-        batch = batches.setdefault(short in STRUCTURAL_TOPICS, Batch())
+        batch = batches.setdefault(short in self.sink.alone, Batch())
         for start in range(0, len(records), YIELD_EVERY_RECORDS):
             reading = self._reading.get(partition)
             if reading is None:

@@ -8,8 +8,8 @@ rows of other entities is recounted afterwards from what is stored.
 from collections.abc import Sequence
 from datetime import datetime
 
+from tailrace.consumers.batch import Batch, Outcome
 from tailrace.consumers.postgres import files
-from tailrace.consumers.postgres.batch import Batch, Outcome
 from tailrace.consumers.postgres.effects import PlainWork, apply_activity, apply_effects, apply_last_seen
 from tailrace.consumers.postgres.messages import MessageWork
 from tailrace.consumers.postgres.parking import Parking

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tailrace.consumers.postgres.batch import Record
+from tailrace.consumers.batch import Record
 from tailrace.consumers.postgres.session import Session
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event

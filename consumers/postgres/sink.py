@@ -1,7 +1,7 @@
 """The transaction: progress first, then the events, their dead letters, and commit.
 
 BEGIN · advance progress by compare-and-set · lock · apply · dead letters · COMMIT. Whatever fails before COMMIT leaves
-nothing; a COMMIT whose answer was lost is found out by looking at the progress row (`Sink.apply`).
+nothing; a COMMIT whose answer was lost is found out by looking at the progress row (`PostgresSink.apply`).
 """
 
 import base64
@@ -9,20 +9,17 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 import asyncpg
-import structlog
 
-from tailrace.consumers.errors import FencedError, RefusedByStoreError
+from tailrace.consumers.batch import Batch, Outcome, Record
+from tailrace.consumers.errors import RefusedByStoreError
 from tailrace.consumers.postgres.apply import apply_events
-from tailrace.consumers.postgres.batch import Batch, Outcome, Record, TopicPartition
 from tailrace.consumers.postgres.parking import Parking
-from tailrace.consumers.postgres.session import Session, Statements, to_json
-from tailrace.consumers.progress import Claim
+from tailrace.consumers.postgres.progress_store import ProgressStore
+from tailrace.consumers.postgres.session import Session, to_json
 from tailrace.operations.partitions import ensure_months
 from tailrace.projections.postings import POSTED
 from tailrace.schemas.event import Refusal
 from tailrace.settings import PostgresSettings
-
-log = structlog.get_logger()
 
 STRUCTURAL_TOPICS = frozenset({"directory", "files"})
 """Topics whose events change rows that belong to other partitions (erasure, memberships, files in messages)."""
@@ -60,19 +57,17 @@ def is_retryable(error: BaseException) -> bool:
     return isinstance(error, _RETRYABLE)
 
 
-class Sink:
-    """The PostgreSQL side of one worker: one connection, reopened when it is lost."""
+class PostgresSink:
+    """The PostgreSQL side of one worker."""
+
+    alone = STRUCTURAL_TOPICS
 
     def __init__(
         self, dsn: str, settings: PostgresSettings, projection: str, version: int, topics: Mapping[str, str]
     ) -> None:
-        self.projection = projection
-        self.version = version
-        self.topics = dict(topics)
-        self.statements = Statements(settings)
-        self._dsn = dsn
+        self.topics: Mapping[str, str] = dict(topics)
+        self.progress = ProgressStore(dsn, settings, projection, version)
         self._settings = settings
-        self._connection: asyncpg.Connection | None = None
         self._begin = _BEGIN.format(
             lock_timeout_ms=settings.lock_timeout_ms,
             statement_timeout_ms=settings.statement_timeout_ms,
@@ -80,66 +75,18 @@ class Sink:
         )
         self._months: dict[str, set[date]] = {}
 
-    async def connection(self) -> asyncpg.Connection:
-        """The open connection; a new one where it was lost. Bounded by `connect_timeout_s`."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._dsn,
-                timeout=self._settings.connect_timeout_s,
-                command_timeout=self._settings.statement_timeout_ms / 1000 + 5,
-                server_settings={"application_name": f"tailrace worker {self.projection}"},
-            )
-        return self._connection
+    def is_retryable(self, error: BaseException) -> bool:
+        """See `is_retryable`."""
+        return is_retryable(error)
 
     def discard(self) -> None:
-        """Drop the connection at once; what it was doing is rolled back by the server."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        """Drop the connection, and look for partitions anew: somebody may have retired one."""
+        self._months.clear()
+        self.progress.discard()
 
     async def close(self) -> None:
-        """Close the connection, or drop it where the server does not answer."""
-        if self._connection is not None:
-            try:
-                await self._connection.close(timeout=5)
-            except (OSError, TimeoutError, asyncpg.InterfaceError):
-                self.discard()
-            self._connection = None
-
-    async def claim(self, beginnings: Mapping[TopicPartition, int], owner: str) -> dict[TopicPartition, Claim]:
-        """Issue a new epoch for each partition; earlier owners are fenced from this moment on."""
-        ordered = sorted(beginnings)
-        rows = await (await self.connection()).fetch(
-            self.statements["claim"],
-            self.projection,
-            self.version,
-            [tp.topic for tp in ordered],
-            [tp.partition for tp in ordered],
-            [beginnings[tp] for tp in ordered],
-            owner,
-        )
-        claims = (
-            Claim(
-                TopicPartition(r["topic"], r["partition"]),
-                r["next_offset"],
-                r["epoch"],
-                r["fingerprint"],
-                r["halted_code"],
-            )
-            for r in rows
-        )
-        return {claim.partition: claim for claim in claims}
-
-    async def positions(self) -> dict[TopicPartition, tuple[int, int]]:
-        """(next offset, epoch) of every partition that this projection knows."""
-        rows = await (await self.connection()).fetch(self.statements["positions"], self.projection, self.version)
-        return {TopicPartition(r["topic"], r["partition"]): (r["next_offset"], r["epoch"]) for r in rows}
-
-    async def halt(self, partition: TopicPartition, code: str, reason: str) -> None:
-        """Record that a partition stands still and why; it moves again only after an operator lifted it."""
-        await (await self.connection()).execute(
-            self.statements["halt"], self.projection, self.version, *partition, code, reason
-        )
+        """Close the connection."""
+        await self.progress.close()
 
     async def apply(self, batch: Batch, refused: Iterable[tuple[Record, Refusal]] = ()) -> Outcome:
         """Apply a batch exactly once.
@@ -148,7 +95,7 @@ class Sink:
         what `is_retryable` accepts: then it is unknown whether it was applied, and calling again with the same batch is
         right, because a progress row that stands where the batch ends, with our epoch, means that it was.
         """
-        connection = await self.connection()
+        connection = await self.progress.connection()
         await self._ensure_months(connection, batch)
         try:
             return await self._transaction(connection, batch, refused)
@@ -167,21 +114,24 @@ class Sink:
         try:
             await connection.execute("ROLLBACK")
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self.discard()
+            self.progress.discard()
 
     async def _transaction(
         self, connection: asyncpg.Connection, batch: Batch, refused: Iterable[tuple[Record, Refusal]]
     ) -> Outcome:
-        session = Session(connection, self.statements)
+        session = Session(connection, self.progress.statements)
         await connection.execute(self._begin)
-        if not await self._advance(session, batch):
+        if not await self.progress.advance(session, batch.spans):
             await connection.execute("ROLLBACK")
-            return await self._explain_fence(batch)
+            await self.progress.explain_fence(batch.spans)
+            return Outcome(events=len(batch.events), refused=len(batch.refusals))
         structural = any(event.topic in STRUCTURAL_TOPICS for event in batch.events)
         await session.fetch("couple_exclusive" if structural else "couple_shared", self._settings.schema_collab)
         outcome = Outcome()
         if batch.events:
-            parking = Parking(session, self.projection, self.topics, lambda event: batch.record_of(event, self.topics))
+            parking = Parking(
+                session, self.progress.projection, self.topics, lambda event: batch.record_of(event, self.topics)
+            )
             outcome = await apply_events(session, batch, parking)
         dead = [*batch.refusals, *refused]
         await self._add_dead_letters(session, dead)
@@ -189,42 +139,12 @@ class Sink:
         await connection.execute("COMMIT")
         return outcome
 
-    async def _advance(self, session: Session, batch: Batch) -> bool:
-        """Move the progress of every partition of the batch; False where one of them is not ours any more."""
-        ordered = sorted(batch.spans)
-        spans = [batch.spans[tp] for tp in ordered]
-        moved = await session.fetch(
-            "advance",
-            self.projection,
-            self.version,
-            [tp.topic for tp in ordered],
-            [tp.partition for tp in ordered],
-            [span.epoch for span in spans],
-            [span.expected for span in spans],
-            [span.reached for span in spans],
-            [span.fingerprint for span in spans],
-            [span.event_time for span in spans],
-            [span.append_time for span in spans],
-        )
-        return len(moved) == len(ordered)
-
-    async def _explain_fence(self, batch: Batch) -> Outcome:
-        """Ours after all (a COMMIT whose answer was lost), or `FencedError` with the partitions that were moved."""
-        positions = await self.positions()
-        if all(positions.get(tp) == (span.reached, span.epoch) for tp, span in batch.spans.items()):
-            log.info("commit_answer_was_lost", partitions=len(batch.spans))
-            return Outcome(events=len(batch.events), refused=len(batch.refusals))
-        raise FencedError(
-            frozenset(tp for tp, span in batch.spans.items() if positions.get(tp) != (span.expected, span.epoch))
-            or frozenset(batch.spans)
-        )
-
     async def _add_dead_letters(self, session: Session, refused: list[tuple[Record, Refusal]]) -> None:
         if not refused:
             return
         await session.fetch(
             "add_dead_letters",
-            self.projection,
+            self.progress.projection,
             [record.topic for record, _ in refused],
             [record.partition for record, _ in refused],
             [record.offset for record, _ in refused],
@@ -248,9 +168,5 @@ class Sink:
                 wanted["analytics.events"].add(event.time.date().replace(day=1))
         for table, months in wanted.items():
             if missing := months - self._months.get(table, set()):
-                await ensure_months(connection, self.statements.schemas, table, sorted(missing))
+                await ensure_months(connection, self.progress.statements.schemas, table, sorted(missing))
                 self._months.setdefault(table, set()).update(months)
-
-    def forget_months(self) -> None:
-        """Look for partitions anew; somebody may have retired one."""
-        self._months.clear()

@@ -1,0 +1,38 @@
+"""What the runtime asks of a store."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from tailrace.consumers.batch import Batch, Outcome
+from tailrace.consumers.postgres.progress_store import ProgressStore
+
+
+class Sink(Protocol):
+    """One projection's store. `topics` maps short to full names; `progress` is where its positions are kept.
+
+    `alone` names the short topics whose records are applied in batches of their own, apart from the others.
+    """
+
+    topics: Mapping[str, str]
+    progress: ProgressStore
+    alone: frozenset[str]
+
+    async def apply(self, batch: Batch) -> Outcome:
+        """Apply a batch and move its progress.
+
+        Raises `FencedError` or `RefusedByStoreError` with nothing moved. After an error for which `is_retryable` holds
+        it is unknown what was applied, and calling again with the same batch must be right.
+        """
+        ...
+
+    def is_retryable(self, error: BaseException) -> bool:
+        """Whether the same call may well succeed when made again."""
+        ...
+
+    def discard(self) -> None:
+        """Drop connections and everything remembered; the next call starts anew."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back; bounded in time."""
+        ...
