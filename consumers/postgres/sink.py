@@ -16,7 +16,7 @@ from tailrace.consumers.postgres.apply import apply_events
 from tailrace.consumers.postgres.parking import Parking
 from tailrace.consumers.postgres.progress_store import ProgressStore
 from tailrace.consumers.postgres.session import Session, to_json
-from tailrace.operations.partitions import ensure_months
+from tailrace.months.keeper import ensure_months
 from tailrace.projections.postings import POSTED
 from tailrace.schemas.event import Refusal
 from tailrace.settings import PostgresSettings

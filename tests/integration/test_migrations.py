@@ -17,7 +17,7 @@ from tailrace.addresses import resolve
 from tailrace.errors import NotFoundError, PreconditionError, TailraceError, UsageError
 from tailrace.operations import migrations
 from tailrace.operations.database import connection
-from tailrace.operations.partitions import ensure_partitions
+from tailrace.months.keeper import ensure_partitions
 from tailrace.settings import Settings
 from tailrace.sql import catalog
 

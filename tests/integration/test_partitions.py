@@ -17,15 +17,17 @@ from psycopg import sql
 
 from tailrace.addresses import resolve
 from tailrace.errors import InvalidInputError, NotFoundError, PreconditionError
-from tailrace.operations import migrations, partition_removal, partitions
-from tailrace.operations.database import connection
-from tailrace.operations.partitions import (
+from tailrace.months import keeper as partitions
+from tailrace.months import removal as partition_removal
+from tailrace.months.keeper import (
     ensure_months,
     ensure_partitions,
     ensure_table_months,
     known_months,
     list_partitions,
 )
+from tailrace.operations import migrations
+from tailrace.operations.database import connection
 from tailrace.settings import Settings
 from tailrace.sql.catalog import schema_names
 

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def migrate(
     to: ToOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be applied.")] = False,  # noqa: FBT002 - a flag
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be applied.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Apply the pending migrations, then make the partitions around this month.
@@ -34,7 +34,8 @@ def migrate(
 
     Example: `tailrace db migrate --dry-run`
     """
-    from tailrace.operations import migrations, partitions
+    from tailrace.months import keeper as partitions
+    from tailrace.operations import migrations
     from tailrace.operations.database import connection
 
     settings = load_settings()
@@ -78,7 +79,7 @@ def status(output: OutputOption = Output.TABLE) -> None:
 def rollback(
     steps: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1,
     to: ToOption = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting tables.")] = False,  # noqa: FBT002 - a flag
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting tables.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Take back the newest migrations, with the tables they made and the data in them.

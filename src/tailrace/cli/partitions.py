@@ -13,7 +13,7 @@ from tailrace.settings import load_settings
 from tailrace.telemetry import configure_logging
 
 if TYPE_CHECKING:
-    from tailrace.operations.partitions import Partition
+    from tailrace.months.keeper import Partition
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
@@ -33,7 +33,7 @@ def ls(output: OutputOption = Output.TABLE) -> None:
     Example: `tailrace partitions ls -o json`
     """
     from tailrace.operations.database import connection
-    from tailrace.operations.partitions import list_partitions
+    from tailrace.months.keeper import list_partitions
 
     settings = load_settings()
     with connection(settings) as conn:
@@ -69,7 +69,7 @@ def ensure(
     Example: `tailrace partitions ensure --ahead 3 --month 2024-05`
     """
     from tailrace.operations.database import connection
-    from tailrace.operations.partitions import LIVE_TABLES, ensure_partitions
+    from tailrace.months.keeper import LIVE_TABLES, ensure_partitions
 
     settings = load_settings()
     configure_logging(settings.log)
@@ -97,7 +97,7 @@ def retire(
 
     Example: `tailrace partitions retire --before 2024-05 --yes`
     """
-    from tailrace.operations import partition_removal
+    from tailrace.months import removal as partition_removal
     from tailrace.operations.database import connection
 
     settings = load_settings()

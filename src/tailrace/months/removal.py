@@ -14,7 +14,7 @@ import structlog
 from psycopg import errors
 
 from tailrace.errors import NotFoundError, PreconditionError
-from tailrace.operations.partitions import MONTHLY_TABLES, explained
+from tailrace.months.keeper import MONTHLY_TABLES, explained
 from tailrace.settings import Settings
 from tailrace.sql.catalog import queries, quoted, render, schema_names
 
