@@ -35,6 +35,7 @@ from tailrace.producer import (
     SyncProducer,
     TopicMissing,
 )
+from tailrace.producer.lines import publish_lines
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event
 from tailrace.settings import Settings
@@ -363,6 +364,26 @@ async def test_a_topic_that_is_missing_is_not_created_by_asking_for_it(
             await producer.publish(message())
         with pytest.raises(TopicMissing):
             await producer.publish(message())
+
+
+async def test_lines_are_taken_until_a_delivery_fails(settings: Settings, broker: str, proxy: Proxy):
+    def line() -> bytes:
+        draft = message()
+        return json.dumps({"type": draft.type, "data": draft.data}, default=str).encode()
+
+    async def lines() -> AsyncIterator[bytes]:
+        for muted in (False, True, False):
+            proxy.muted = muted
+            yield line()
+            await producer.flush()
+        yield line()
+
+    async with Producer(settings, source="/tests", bootstrap_servers=proxy.address, options=QUICK) as producer:
+        report = await publish_lines(lines(), producer)
+
+    assert (report.published, [it.line for it in report.failed], report.stopped_before) == (1, [2], 3)
+    assert report.failed[0].unknown
+    assert isinstance(report.first_failure, DeliveryUnknown)
 
 
 async def test_sequences_rise_over_restarts_though_the_wall_clock_was_set_back(settings: Settings, tmp_path: Path):

@@ -50,7 +50,7 @@ class FailedLine:
 
 @dataclass(slots=True)
 class LinesReport:
-    """What became of the lines. `stopped_before` is the first line that was not looked at, after a delivery failed."""
+    """What became of the lines that were read; `stopped_before` is the first not tried, because a delivery failed."""
 
     lines: int = 0
     published: int = 0
@@ -98,6 +98,9 @@ async def publish_lines(
     report = LinesReport()
     async with contextlib.aclosing(_events(lines, report, observe)) as events:
         async for event in events:
+            if report.first_failure:
+                report.stopped_before = report.lines
+                break
             try:
                 record = producer.validate(event)
             except EventRefused as error:
@@ -105,9 +108,6 @@ async def publish_lines(
                 continue
             acknowledged = await producer.submit_record(record)
             acknowledged.add_done_callback(_settled(report, report.lines, record.event_id))
-            if report.first_failure:
-                report.stopped_before = report.lines + 1
-                break
     await producer.flush()
     # The callbacks of the last results run in the loop's next turn.
     await asyncio.sleep(0)

@@ -58,20 +58,20 @@ _FIXES: Final[Mapping[RefusalCode, str]] = {
 
 
 class Attributes(TypedDict, total=False):
-    """Attributes of the envelope that a caller may set; the SDK fills in what is not given.
+    """Attributes of the envelope that a caller may set; the SDK fills in what is not given, or None.
 
     `time` must be aware (it is converted to UTC); `sequence` is for producers with a row version of their own, from 0
     to 2^63-1, and must not be mixed with stamped ones for the same subject.
     """
 
-    id: str | UUID
-    time: datetime
-    sequence: int
-    subject: str
-    source: str
-    workspaceid: str | UUID
-    correlationid: str
-    causationid: str
+    id: str | UUID | None
+    time: datetime | None
+    sequence: int | None
+    subject: str | None
+    source: str | None
+    workspaceid: str | UUID | None
+    correlationid: str | None
+    causationid: str | None
 
 
 @dataclass(frozen=True, slots=True)
