@@ -73,7 +73,9 @@ class WorkerSettings(_Section):
     batch_max_events: int = Field(5_000, ge=1, le=50_000)
     batch_max_bytes: int = Field(16 * 2**20, ge=2**20, description="of undecoded records held for one batch")
     batch_max_age_ms: int = Field(200, ge=1, description="a batch that is not full is applied after this")
-    batches_in_flight_max: int = Field(1, ge=1, le=8, description="decoded batches waiting behind the one being applied")
+    batches_in_flight_max: int = Field(
+        1, ge=1, le=8, description="decoded batches waiting behind the one being applied"
+    )
     drain_timeout_s: float = Field(20, gt=0, description="time for the open batch on SIGTERM or a rebalance")
     retry_max_attempts: int = Field(8, ge=1, description="of one transaction before its partitions are halted")
     retry_wait_max_s: float = Field(10, gt=0)

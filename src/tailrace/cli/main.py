@@ -10,7 +10,20 @@ from pydantic import ValidationError
 from tailrace.cli.output import note
 from tailrace.errors import TailraceError
 
-COMMANDS: tuple[str, ...] = ("stack", "status", "doctor", "db", "partitions", "import_", "topics", "publish", "gen", "worker", "positions", "verify")
+COMMANDS: tuple[str, ...] = (
+    "stack",
+    "status",
+    "doctor",
+    "db",
+    "partitions",
+    "import_",
+    "topics",
+    "publish",
+    "gen",
+    "worker",
+    "positions",
+    "verify",
+)
 """Modules of `tailrace.cli`, in the order of `--help`; each has `register(app)`."""
 
 app = typer.Typer(

@@ -10,8 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+PIPED_COLUMNS = 200
+"""Width of a table that no terminal shows: wide enough not to fold addresses and paths."""
+
 stderr = Console(stderr=True)
-stdout = Console()
+stdout = Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 
 
 class Output(StrEnum):
@@ -52,4 +55,4 @@ def print_table(columns: list[str], rows: list[list[Any]], *, title: str | None 
 
 def note(message: str) -> None:
     """One line for a person, on stderr."""
-    stderr.print(message, highlight=False, markup=False)
+    stderr.print(message, highlight=False, markup=False, soft_wrap=True)

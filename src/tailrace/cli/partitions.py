@@ -32,8 +32,8 @@ def ls(output: OutputOption = Output.TABLE) -> None:
 
     Example: `tailrace partitions ls -o json`
     """
-    from tailrace.operations.database import connection
     from tailrace.months.keeper import list_partitions
+    from tailrace.operations.database import connection
 
     settings = load_settings()
     with connection(settings) as conn:
@@ -68,8 +68,8 @@ def ensure(
 
     Example: `tailrace partitions ensure --ahead 3 --month 2024-05`
     """
-    from tailrace.operations.database import connection
     from tailrace.months.keeper import LIVE_TABLES, ensure_partitions
+    from tailrace.operations.database import connection
 
     settings = load_settings()
     configure_logging(settings.log)
@@ -87,8 +87,8 @@ def ensure(
 def retire(
     before: Annotated[str, typer.Option("--before", help="Months that end before this one begins, YYYY-MM.")],
     table: Annotated[str, typer.Option("--table", help="Table whose months go.")] = "collab.messages",
-    drop: Annotated[bool, typer.Option("--drop", help="Delete them instead of keeping them detached.")] = False,  # noqa: FBT002 - a flag
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002 - a flag
+    drop: Annotated[bool, typer.Option("--drop", help="Delete them instead of keeping them detached.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Detach old months: their rows are no longer in the table. They are kept under another name unless `--drop`.

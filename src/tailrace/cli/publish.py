@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def publish(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="JSON Lines, one event per line; `-` is stdin.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check; needs no server.")] = False,  # noqa: FBT002 - a flag
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check; needs no server.")] = False,
     source: Annotated[str, typer.Option(help="`source` of events that bring none.")] = "/tailrace/publish",
     output: OutputOption = Output.TABLE,
 ) -> None:

@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
 
 
 def apply(
-    dry_run: DryRunOption = False,  # noqa: FBT002 - a flag
-    add_partitions: AddPartitionsOption = False,  # noqa: FBT002 - a flag
+    dry_run: DryRunOption = False,
+    add_partitions: AddPartitionsOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create missing topics, mend configs that differ, wait for leaders. A second run changes nothing.
