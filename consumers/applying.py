@@ -7,7 +7,7 @@ import structlog
 
 from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
 from tailrace.consumers.batches import append_time, without
-from tailrace.consumers.errors import FencedError, RefusedByStoreError
+from tailrace.consumers.errors import FencedError, GaveUpError, RefusedByStoreError
 from tailrace.consumers.progress import fingerprint
 from tailrace.consumers.sink import Sink
 from tailrace.errors import TailraceError
@@ -57,9 +57,13 @@ class Applier:
                 return
 
     async def _with_retries(self, batch: Batch) -> Outcome:
+        """Apply, again and again while the store cannot be reached, a bounded number of times after other faults.
+
+        A store that is away for hours is no reason to give up: the log keeps, and a restarted worker could do no more.
+        """
         async for attempt in stamina.retry_context(
             on=self._sink.is_retryable,
-            attempts=self._settings.retry_max_attempts,
+            attempts=None,
             timeout=None,
             wait_initial=0.1,
             wait_max=self._settings.retry_wait_max_s,
@@ -71,6 +75,8 @@ class Applier:
                     if self._sink.is_retryable(error):
                         log.warning("batch_retried", error=type(error).__name__, attempt=attempt.num)
                         self._sink.discard()
+                        if attempt.num >= self._settings.retry_max_attempts and not self._sink.is_unreachable(error):
+                            raise GaveUpError(attempt.num, type(error).__name__) from error
                     raise
         raise AssertionError("retry_context either returns or raises")
 

@@ -3,7 +3,10 @@
 ConsumerError
 ├── FencedError      another worker claimed or moved a partition: drop it, claim again later
 ├── HaltError        a partition must stop until an operator has looked
-└── RefusedByStore   the store refuses one event for what it is: a dead letter
+├── RefusedByStore   the store refuses one event for what it is: a dead letter
+├── LogUnreachable   the broker does not answer: ask again
+├── OutOfRangeError  a position lies outside of the log: claim again, which finds out why
+└── GaveUpError      a batch failed too often for reasons that should have passed: the process ends
 """
 
 from tailrace.consumers.batch import TopicPartition
@@ -40,3 +43,27 @@ class RefusedByStoreError(ConsumerError):
         super().__init__(f"the store refused the batch: {kind} ({sqlstate})")
         self.sqlstate = sqlstate
         self.kind = kind
+
+
+class GaveUpError(ConsumerError):
+    """A batch failed again and again although the store answers; a fresh process may do better."""
+
+    def __init__(self, attempts: int, kind: str) -> None:
+        super().__init__(f"gave up after {attempts} attempts: {kind}", fix="restart the worker; tailrace doctor")
+
+
+class LogUnreachableError(ConsumerError):
+    """The broker does not answer, or not yet; `kind` is the client's error."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"Kafka does not answer: {kind}", fix="tailrace doctor")
+        self.kind = kind
+
+
+class OutOfRangeError(ConsumerError):
+    """Records were asked for at offsets that the log does not have."""
+
+    def __init__(self, partitions: frozenset[TopicPartition]) -> None:
+        named = ", ".join(f"{tp.topic}/{tp.partition}" for tp in sorted(partitions))
+        super().__init__(f"positions outside of the log: {named}")
+        self.partitions = partitions

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
 from tailrace.consumers.batch import Record, TopicPartition
+from tailrace.consumers.errors import LogUnreachableError, OutOfRangeError
 from tailrace.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -94,18 +95,34 @@ class KafkaLog:
     async def bounds(
         self, partitions: Iterable[TopicPartition]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        """First offset and end offset of each partition. The ends are read last, so they are never too small."""
+        """First offset and end offset of each partition. The ends are read last, so they are never too small.
+
+        Raises `LogUnreachableError`.
+        """
         wanted = [KafkaPartition(*tp) for tp in partitions]
-        beginnings = await self._consumer.beginning_offsets(wanted)
-        ends = await self._consumer.end_offsets(wanted)
+        try:
+            beginnings = await self._consumer.beginning_offsets(wanted)
+            ends = await self._consumer.end_offsets(wanted)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise LogUnreachableError(type(error).__name__) from error
         return (
             {TopicPartition(tp.topic, tp.partition): offset for tp, offset in beginnings.items()},
             {TopicPartition(tp.topic, tp.partition): offset for tp, offset in ends.items()},
         )
 
     async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
-        """Records of several partitions, each in order; empty after `wait_ms` without any."""
-        found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+        """Records of several partitions, each in order; empty after `wait_ms` without any.
+
+        Raises `OutOfRangeError` and `LogUnreachableError`; no record is lost by either.
+        """
+        try:
+            found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+        except OffsetOutOfRangeError as error:
+            raise OutOfRangeError(frozenset(TopicPartition(tp.topic, tp.partition) for tp in error.args[0])) from error
+        except NoOffsetForPartitionError:
+            return {}  # assigned this moment and not held yet; the claim will say where to read
+        except (KafkaError, OSError) as error:
+            raise LogUnreachableError(type(error).__name__) from error
         return {
             TopicPartition(tp.topic, tp.partition): [
                 Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records

@@ -29,6 +29,10 @@ class Sink(Protocol):
         """Whether the same call may well succeed when made again."""
         ...
 
+    def is_unreachable(self, error: BaseException) -> bool:
+        """Whether it says that the store does not answer: then it is tried again for as long as it takes."""
+        ...
+
     def discard(self) -> None:
         """Drop connections and everything remembered; the next call starts anew."""
         ...

@@ -14,7 +14,7 @@ import structlog
 from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
 from tailrace.consumers.batches import add_records
-from tailrace.consumers.errors import HaltError
+from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.kafka_log import KafkaLog
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
 from tailrace.consumers.sink import Sink
@@ -59,6 +59,7 @@ class Worker:
         self._claim_again_at = 0.0
         self._queue: asyncio.Queue[list[Batch]] = asyncio.Queue(maxsize=self.settings.batches_in_flight_max)
         self._applier = Applier(self.sink, self.settings, self._lost)
+        self._draining = False
         self._committed_at = 0.0
         self._moved_at = 0.0
 
@@ -85,6 +86,7 @@ class Worker:
     # ── rebalance ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_assigned(self, partitions: set[TopicPartition]) -> None:
+        self._draining = False
         self._reading = {}
         self._unclaimed = set(partitions)
         self._claim_again_at = 0.0
@@ -95,6 +97,7 @@ class Worker:
         self._unclaimed -= partitions
         if not partitions:
             return
+        self._draining = True
         log.info("partitions_revoked", partitions=len(partitions))
         try:
             await asyncio.wait_for(self._queue.join(), self.settings.drain_timeout_s)
@@ -118,15 +121,18 @@ class Worker:
             return
         self._claim_again_at = asyncio.get_running_loop().time() + RECLAIM_WAIT_S
         try:
-            beginnings, ends = await self.log.bounds(wanted)
+            beginnings, _ = await self.log.bounds(wanted)
             claims = await self.sink.progress.claim(beginnings, self.owner)
+            beginnings, ends = await self.log.bounds(wanted)  # anew: what is now claimed cannot be ahead of these ends
+        except LogUnreachableError as error:
+            log.warning("claim_failed", error=error.kind)
+            return
         except Exception as error:
             if not self.sink.is_retryable(error):
                 raise
             self.sink.discard()
             log.warning("claim_failed", error=type(error).__name__)
             return
-        _, ends = await self.log.bounds(wanted)
         positions: dict[TopicPartition, int] = {}
         for partition in wanted & self._unclaimed:
             claim = claims[partition]
@@ -173,7 +179,7 @@ class Worker:
         count = size = 0
         deadline = loop.time() + self.settings.batch_max_age_ms / 1000
         while count < self.settings.batch_max_events and size < self.settings.batch_max_bytes:
-            fetched = await self.log.fetch(IDLE_WAIT_MS if not count else 10, self.settings.batch_max_events - count)
+            fetched = await self._fetch(IDLE_WAIT_MS if not count else 10, self.settings.batch_max_events - count)
             for partition, records in fetched.items():
                 usable = await self._usable(partition, records)
                 if usable:
@@ -186,10 +192,20 @@ class Worker:
                 break
         return [batches[kind] for kind in sorted(batches, reverse=True)]
 
+    async def _fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+        try:
+            return await self.log.fetch(wait_ms, records_max)
+        except OutOfRangeError as error:
+            self._lost(error.partitions)  # the next claim finds out why and halts them
+        except LogUnreachableError as error:
+            log.warning("fetch_failed", error=error.kind)
+            await asyncio.sleep(RECLAIM_WAIT_S)  # the client reconnects by itself; do not ask it in a tight loop
+        return {}
+
     async def _usable(self, partition: TopicPartition, records: list[Record]) -> list[Record]:
         """The records that the claim is waiting for. What was fetched before a seek is passed over."""
         reading = self._reading.get(partition)
-        if reading is None:
+        if reading is None or self._draining:
             return []
         if reading.verify:
             reading.verify = False

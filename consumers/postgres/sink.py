@@ -57,6 +57,15 @@ def is_retryable(error: BaseException) -> bool:
     return isinstance(error, _RETRYABLE)
 
 
+def is_unreachable(error: BaseException) -> bool:
+    """Whether PostgreSQL did not answer, is starting, stopping or has no connection left."""
+    return isinstance(
+        error,
+        asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError | asyncpg.TooManyConnectionsError
+        | asyncpg.InterfaceError | OSError | TimeoutError,
+    ) and not isinstance(error, asyncpg.QueryCanceledError)  # fmt: skip
+
+
 class PostgresSink:
     """The PostgreSQL side of one worker."""
 
@@ -78,6 +87,10 @@ class PostgresSink:
     def is_retryable(self, error: BaseException) -> bool:
         """See `is_retryable`."""
         return is_retryable(error)
+
+    def is_unreachable(self, error: BaseException) -> bool:
+        """See `is_unreachable`."""
+        return is_unreachable(error)
 
     def discard(self) -> None:
         """Drop the connection, and look for partitions anew: somebody may have retired one."""
