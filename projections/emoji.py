@@ -1,21 +1,21 @@
 """The one form under which a reaction's emoji is stored (rule E, rulings 41, 42, 44).
 
-`emoji_aliases.json` was made once from the two packages that its first line names: every name in lower case without
-colons, by emoji without U+FE0F; names with a skin tone are left out where the tone's suffix says the same.
+`schemas/emoji_aliases.json` was made once from the two packages that its first line names: every name in lower case
+without colons, by emoji without U+FE0F; names with a skin tone are left out where the tone's suffix says the same.
 """
 
 import json
 import re
 import unicodedata
 from functools import lru_cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Final
 
 CACHED_LENGTH_MAX: Final = 64
 """Only texts of at most so many characters are remembered, so that the cache holds kilobytes and not messages."""
 CACHED_TEXTS_MAX: Final = 8_192
 
-_TABLE: Final = json.loads((Path(__file__).parent / "emoji_aliases.json").read_text(encoding="utf-8"))
+_TABLE: Final = json.loads((files("tailrace.schemas") / "emoji_aliases.json").read_text(encoding="utf-8"))
 _TAKES_TONE: Final = frozenset(_TABLE["takes_tone"])
 _BY_NAME: Final[dict[str, str]] = {
     name: symbol for symbol, names in _TABLE["names"].items() for name in names.split(" ")

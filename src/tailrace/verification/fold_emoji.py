@@ -1,38 +1,26 @@
-"""Canonical emoji (rule E), straight from the `emoji` package; the projections carry a table of their own."""
+"""Canonical emoji (rule E), from the contract's table of names (41); how it is applied is written anew here."""
 
+import json
 import re
 import unicodedata
 from functools import cache, lru_cache
-from typing import Final
-
-import emoji
+from importlib.resources import files
+from typing import Any, Final
 
 VARIATION_SELECTOR: Final = "\ufe0f"
 TONES: Final = tuple(chr(0x1F3FB + number) for number in range(5))
-"""Light to dark; Slack calls them skin-tone-2 to skin-tone-6, others _tone1 to _tone5."""
+"""Light to dark; Slack calls them skin-tone-2 to skin-tone-6, others _tone1 to _tone5, CLDR by words."""
+TONE_WORDS: Final = ("light", "medium-light", "medium", "medium-dark", "dark")
+HANDSHAKE: Final = "\U0001f91d"
+"""Between two people it is nobody's hand and takes no tone."""
 
 REMEMBERED_MAX: Final = 65_536
 
-CLIENT_NAMES: Final = {
-    "beetle": "\U0001fab2",
-    "bride_with_veil": "\U0001f470",
-    "egg": "\U0001f95a",
-    "email": "\u2709",
-    "guardsman": "\U0001f482",
-    "man_with_turban": "\U0001f473",
-    "ok_woman": "\U0001f646",
-    "satellite": "\U0001f6f0",
-    "simple_smile": "\U0001f642",
-    "snowman": "\u2603",
-    "sun_behind_cloud": "\U0001f325",
-    "umbrella": "\u2602",
-}
-"""Names that the package gives to another emoji than the chat clients that send them do."""
-
 _COLONS: Final = re.compile(r":[^:\s]+(?:::[^:\s]+)?:")
 _BARE: Final = re.compile(r"[\w+\-]+(?:::[\w+\-]+)?")
-_TONED: Final = re.compile(r"(.+?)(?:::skin-tone-([2-6])|_tone([1-5]))")
-_FLAG: Final = re.compile(r"flag-([a-z])([a-z])")
+_TONED: Final = re.compile(
+    r"(.+?)(?:::skin-tone-([2-6])|_tone([1-5])|_(light|medium[-_]light|medium[-_]dark|medium|dark)_skin_tone)"
+)
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
@@ -59,39 +47,42 @@ def _bare_characters(text: str) -> str:
 
 
 @cache
+def _table() -> dict[str, Any]:
+    """The contract's table: `names` (emoji → its names, lower case, by spaces) and `takes_tone`."""
+    table: dict[str, Any] = json.loads((files("tailrace.schemas") / "emoji_aliases.json").read_text(encoding="utf-8"))
+    return table
+
+
+@cache
 def _characters() -> frozenset[str]:
-    return frozenset(map(_bare_characters, emoji.EMOJI_DATA))
+    return frozenset(_table()["names"])
+
+
+@cache
+def _names() -> dict[str, str]:
+    return {name: characters for characters, names in _table()["names"].items() for name in names.split(" ")}
 
 
 def _named(name: str) -> str | None:
     """Emoji that a name in lower case stands for; None for an unknown one."""
-    if name in CLIENT_NAMES:
-        return CLIENT_NAMES[name]
-    if ":" in name:
-        return None  # the package would replace a name inside of it
-    if country := _FLAG.fullmatch(name):
-        flag = "".join(chr(0x1F1E6 + ord(letter) - ord("a")) for letter in country.groups())
-        return flag if flag in _characters() else None
-    characters = emoji.emojize(f":{name}:", language="alias")
-    # The package minds the case and writes some names with capitals ("any case", 41).
-    return _bare_characters(characters) if characters != f":{name}:" else _capitalised().get(name)
+    return _names().get(name)
 
 
 def _toned(name: str) -> str | None:
-    """Emoji of a name with a skin tone; the modifier follows the character it colours, in a sequence the first."""
+    """Emoji of a name with a skin tone: after every person it colours, or at the end of what takes no tone."""
     match = _TONED.fullmatch(name)
     found = _named(match[1]) if match else None
     if match is None or found is None:
         return None
-    tone = TONES[int(match[2]) - 2 if match[2] else int(match[3]) - 1]
-    return f"{found[0]}{tone}{found[1:]}"
-
-
-@cache
-def _capitalised() -> dict[str, str]:
-    names = (
-        (name.strip(":"), characters)
-        for characters, about in emoji.EMOJI_DATA.items()
-        for name in (about["en"], *about.get("alias", ()))
-    )
-    return {name.lower(): _bare_characters(characters) for name, characters in names if name != name.lower()}
+    if match[2]:
+        tone = TONES[int(match[2]) - 2]
+    elif match[3]:
+        tone = TONES[int(match[3]) - 1]
+    else:
+        tone = TONES[TONE_WORDS.index(match[4].replace("_", "-"))]
+    coloured = set(_table()["takes_tone"])
+    if len(found) > 1:
+        coloured.discard(HANDSHAKE)
+    if not coloured & set(found):
+        return found + tone
+    return "".join(character + tone if character in coloured else character for character in found)

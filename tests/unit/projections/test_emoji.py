@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tailrace.projections
+import tailrace.schemas
 from tailrace.projections.emoji import CACHED_LENGTH_MAX, canonical_emoji
 
-TABLE = json.loads((Path(tailrace.projections.__file__).parent / "emoji_aliases.json").read_text())
+TABLE = json.loads((Path(tailrace.schemas.__file__).parent / "emoji_aliases.json").read_text())
 
 
 @pytest.mark.parametrize(
