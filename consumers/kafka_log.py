@@ -5,7 +5,7 @@ No deserializers (one that raises loses the good records before it), `auto_offse
 Kafka's own offset.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -15,6 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.consumers.errors import LogUnreachableError, OutOfRangeError
+from tailrace.consumers.log import Offsets, OnAssigned, OnRevoked
 from tailrace.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -22,9 +23,6 @@ log = structlog.get_logger()
 FETCH_MAX_BYTES = 32 * 2**20
 PARTITION_FETCH_BYTES = 4 * 2**20
 """Above the topics' limit of 2 MiB a record: aiokafka skips a record that is larger than a fetch after one error."""
-
-OnAssigned = Callable[[set[TopicPartition]], None]
-OnRevoked = Callable[[set[TopicPartition]], Awaitable[None]]
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -92,9 +90,7 @@ class KafkaLog:
         assigned = self._consumer.assignment()
         return [tp for tp in (KafkaPartition(*partition) for partition in partitions) if tp in assigned]
 
-    async def bounds(
-        self, partitions: Iterable[TopicPartition]
-    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    async def bounds(self, partitions: Iterable[TopicPartition]) -> tuple[Offsets, Offsets]:
         """First offset and end offset of each partition. The ends are read last, so they are never too small.
 
         Raises `LogUnreachableError`.

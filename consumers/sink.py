@@ -3,8 +3,20 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from tailrace.consumers.batch import Batch, Outcome
-from tailrace.consumers.postgres.progress_store import ProgressStore
+from tailrace.consumers.batch import Batch, Outcome, TopicPartition
+from tailrace.consumers.progress import Claim
+
+
+class Progress(Protocol):
+    """Where a projection's positions are kept."""
+
+    async def claim(self, beginnings: Mapping[TopicPartition, int], owner: str) -> dict[TopicPartition, Claim]:
+        """Issue a new epoch for each partition; earlier owners are fenced from this moment on."""
+        ...
+
+    async def halt(self, partition: TopicPartition, code: str, reason: str) -> None:
+        """Record that a partition stands still and why."""
+        ...
 
 
 class Sink(Protocol):
@@ -14,8 +26,12 @@ class Sink(Protocol):
     """
 
     topics: Mapping[str, str]
-    progress: ProgressStore
     alone: frozenset[str]
+
+    @property
+    def progress(self) -> Progress:
+        """Its positions."""
+        ...
 
     async def apply(self, batch: Batch) -> Outcome:
         """Apply a batch and move its progress.

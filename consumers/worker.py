@@ -15,7 +15,7 @@ from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
 from tailrace.consumers.batches import add_records
 from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
-from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
 from tailrace.consumers.sink import Sink
 from tailrace.settings import WorkerSettings
@@ -41,7 +41,7 @@ class _Reading:
 class Worker:
     """One projection's worker. `run` returns when `stopping` is set and everything decoded is applied."""
 
-    log: KafkaLog
+    log: Log
     sink: Sink
     settings: WorkerSettings
     owner: str
