@@ -83,6 +83,8 @@ class Applier:
     async def _around_poison(self, batch: Batch, error: RefusedByStoreError) -> None:
         """Halve the batch until the event that the store refuses stands alone; it becomes a dead letter."""
         count = len(batch.events)
+        if count == 0:
+            raise error  # the store refuses our own dead letters: nothing can be recorded, so nothing may move
         if count > 1:
             for half in split(batch, self._sink.topics):
                 await self._apply_claimed(half)
@@ -104,7 +106,7 @@ class Applier:
         record = batch.record_of(event, self._sink.topics)
         log.error("event_refused_by_store", type=event.type, event_id=event.id, sqlstate=error.sqlstate)
         alone = Batch(spans=batch.spans, refusals=[*batch.refusals, (record, refusal)], records=batch.records)
-        self._note(alone, await self._with_retries(alone))
+        await self._apply_claimed(alone)
 
     def _note(self, batch: Batch, outcome: Outcome) -> None:
         if batch.events:

@@ -71,7 +71,7 @@ class Worker:
         try:
             await asyncio.wait({applying, fetching}, return_when=asyncio.FIRST_COMPLETED)
             if fetching.done() and not fetching.exception():
-                await asyncio.wait_for(self._queue.join(), self.settings.drain_timeout_s)
+                await self._drain()
         finally:
             for task in (fetching, applying):
                 task.cancel()
@@ -99,13 +99,17 @@ class Worker:
             return
         self._draining = True
         log.info("partitions_revoked", partitions=len(partitions))
-        try:
-            await asyncio.wait_for(self._queue.join(), self.settings.drain_timeout_s)
-        except TimeoutError:
-            log.warning("drain_timed_out", partitions=len(partitions))
+        await self._drain()
         await self._commit(force=True)
         for partition in partitions:
             self._reading.pop(partition, None)
+
+    async def _drain(self) -> None:
+        """Wait until what is decoded is applied. What is not in time stays in the log; nothing of it was applied."""
+        try:
+            await asyncio.wait_for(self._queue.join(), self.settings.drain_timeout_s)
+        except TimeoutError:
+            log.warning("drain_timed_out")
 
     def _lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop reading partitions that somebody else moved or that were halted; claim again, later."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tailrace.consumers.postgres.batch import Record
+from tailrace.consumers.batch import Record
 from tailrace.schemas.catalogue import key_of, topic_of
 
 START = datetime(2026, 10, 28, tzinfo=UTC)
@@ -81,9 +81,7 @@ def _event(world: World, name: str, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def as_log(
-    events: Iterable[dict[str, Any]], *, topic_prefix: str, partitions: int, appended: datetime
-) -> list[Record]:
+def as_log(events: Iterable[dict[str, Any]], *, topic_prefix: str, partitions: int, appended: datetime) -> list[Record]:
     """Records in publication order, with offsets per partition as a broker would give them."""
     offsets: dict[tuple[str, int], int] = {}
     records = []
