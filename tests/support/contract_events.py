@@ -48,15 +48,15 @@ def id_of(name: str, world: int = 0) -> str:
     return str(UUID(bytes=world.to_bytes(4, "big") + letters.ljust(_NAME_BYTES, b"\0")))
 
 
-def name_of(text: str) -> tuple[int, str]:
-    """World and name of an id."""
-    raw = UUID(text).bytes
-    return int.from_bytes(raw[:4], "big"), raw[4:].rstrip(b"\0").decode("ascii")
+def name_of(text: str) -> str:
+    """Name behind an id; the id itself where there is none."""
+    letters = UUID(text).bytes[4:].rstrip(b"\0")
+    return letters.decode("ascii") if letters and letters.isascii() and letters.decode().isprintable() else text
 
 
 def world_of(value: Any) -> int | None:
     """World that an id belongs to; None for what is no id."""
-    return name_of(value)[0] if isinstance(value, str) and _UUID.fullmatch(value) else None
+    return UUID(value).int >> 96 if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
 def named(value: Any) -> Any:
@@ -65,7 +65,7 @@ def named(value: Any) -> Any:
         return {key: named(item) for key, item in value.items()}
     if isinstance(value, list):
         return [named(item) for item in value]
-    return value if world_of(value) is None else name_of(value)[1]
+    return value if world_of(value) is None else name_of(value)
 
 
 def in_world(event: CloudEvent, world: int = 0) -> CloudEvent:

@@ -108,6 +108,15 @@ class ReadModels:
         """Let the next claim begin at offset 0 again, with everything that was applied still there."""
         self.execute("UPDATE runtime.progress SET next_offset = 0, fingerprint = NULL")
 
+    def contents(self) -> dict[str, str]:
+        """A digest of every table, the worker's own included; equal where no row differs in anything."""
+        query = " UNION ALL ".join(
+            f"SELECT '{table}', md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM {table} AS t"  # noqa: S608 - names are ours
+            for table in self._tables
+        )
+        with psycopg.connect(self.dsn) as connection:
+            return dict(connection.execute(query).fetchall())
+
     def execute(self, statement: str, *arguments: Any) -> list[Row]:
         """Rows of a statement of the test's own; ids come as names."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
