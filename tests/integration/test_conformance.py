@@ -64,8 +64,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
         def make() -> SimulatedSink:
             sink = SimulatedSink(store, {"directory": TOPIC}, random.Random(1))
-            sink.lost_answers = 0
-            sink._refuse_if_away = lambda _chance: None  # type: ignore[method-assign]  # faults have tests of their own
+            sink.faults = 0  # they have tests of their own
             return sink
 
         return Stores(make, lambda: max((offset + 1 for _, offset in store.applied), default=0))

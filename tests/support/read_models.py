@@ -1,6 +1,7 @@
 """One database of read models: apply a log to it batch by batch, compare all of it with the fold, read it by name."""
 
 import json
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,11 @@ def log_of(events: Iterable[CloudEvent], settings: Settings, *, partitions: int 
     return log
 
 
+def partition_of(record: Record) -> TopicPartition:
+    """Where the record lies."""
+    return TopicPartition(record.topic, record.partition)
+
+
 class ReadModels:
     """The tables of one database. `settings` name it; nobody else writes there meanwhile."""
 
@@ -77,7 +83,7 @@ class ReadModels:
         sink = self.sink()
         try:
             reader = Reader(self, sink)
-            await reader.claim({TopicPartition(r.topic, r.partition) for batch in cut for r in batch})
+            await reader.claim({partition_of(record) for batch in cut for record in batch})
             for batch in cut:
                 await sink.apply(reader.batch(batch))
         finally:
@@ -188,7 +194,7 @@ class Reader:
         batch = Batch()
         by_partition: dict[TopicPartition, Log] = {}
         for record in records:
-            by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+            by_partition.setdefault(partition_of(record), []).append(record)
         for partition, part in by_partition.items():
             add_records(
                 batch,
@@ -200,6 +206,31 @@ class Reader:
             )
             self.positions[partition] = part[-1].offset + 1
         return batch
+
+
+class Queues:
+    """What is left of each partition, handed out in random pieces of at most `size` records a partition."""
+
+    def __init__(self, log: Iterable[Record], rng: random.Random, size: int) -> None:
+        self._rng = rng
+        self._left: dict[TopicPartition, Log] = {}
+        for record in log:
+            self._left.setdefault(partition_of(record), []).append(record)
+        self._size = size
+
+    @property
+    def partitions(self) -> list[TopicPartition]:
+        return sorted(self._left)
+
+    def next(self) -> Log:
+        """A piece of each of some partitions; nothing at the end."""
+        waiting = [tp for tp, records in self._left.items() if records]
+        piece: Log = []
+        for tp in self._rng.sample(waiting, self._rng.randint(1, len(waiting)) if waiting else 0):
+            count = self._rng.randint(1, self._size)
+            piece += self._left[tp][:count]
+            del self._left[tp][:count]
+        return piece
 
 
 @dataclass

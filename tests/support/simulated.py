@@ -210,7 +210,7 @@ class SimulatedSink:
         self.progress = SimulatedProgress(store, rng)
         self._store = store
         self._rng = rng
-        self.lost_answers = 0.02
+        self.faults = 0.02
         self.slow_s = 0.05
         self.awake = asyncio.Event()
         self.awake.set()
@@ -220,7 +220,7 @@ class SimulatedSink:
         await (
             self.awake.wait()
         )  # a stopped process wakes here, with its batch in hand, long after it lost the partition
-        self._refuse_if_away(0.02)
+        self._refuse_if_away()
         if any(event.id in self._store.poison for event in batch.events):
             raise RefusedByStoreError("22000", "DataError")
         moved = {
@@ -238,7 +238,7 @@ class SimulatedSink:
             return Outcome(events=len(batch.events))
         self._commit(batch)
         await asyncio.sleep(self._rng.random() * self.slow_s)
-        self._refuse_if_away(self.lost_answers)
+        self._refuse_if_away()
         return Outcome(events=len(batch.events), refused=len(batch.refusals))
 
     def _commit(self, batch: Batch) -> None:
@@ -250,8 +250,8 @@ class SimulatedSink:
             tp = TopicPartition(record.topic, record.partition)
             self._store.dead.append((tp, record.offset, str(refusal.code)))
 
-    def _refuse_if_away(self, chance: float) -> None:
-        if self._store.away or self._rng.random() < chance:
+    def _refuse_if_away(self) -> None:
+        if self._store.away or self._rng.random() < self.faults:
             raise StoreAwayError
 
     def is_retryable(self, error: BaseException) -> bool:

@@ -8,9 +8,8 @@ import random
 
 import pytest
 from chaos import chaos
-from read_models import Log, Reader, ReadModels, log_of
+from read_models import Log, Queues, Reader, ReadModels, log_of, partition_of
 
-from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.consumers.errors import FencedError
 
 SEEDS = int(os.environ.get("TAILRACE_CHAOS_SEEDS", "25"))
@@ -26,35 +25,6 @@ def published(seed: int, models: ReadModels) -> Log:
     events += [event for event in events if rng.random() < REPEATED]
     rng.shuffle(events)
     return log_of(events, models.settings)
-
-
-def partition_of(record: Record) -> TopicPartition:
-    return TopicPartition(record.topic, record.partition)
-
-
-class Queues:
-    """What is left of each partition, handed out in random pieces."""
-
-    def __init__(self, log: Log, rng: random.Random, size: int) -> None:
-        self._rng = rng
-        self._left: dict[TopicPartition, Log] = {}
-        for record in log:
-            self._left.setdefault(partition_of(record), []).append(record)
-        self._size = size
-
-    @property
-    def partitions(self) -> list[TopicPartition]:
-        return sorted(self._left)
-
-    def next(self) -> list[Record]:
-        """A piece of each of some partitions; nothing at the end."""
-        waiting = [tp for tp, records in self._left.items() if records]
-        piece: list[Record] = []
-        for tp in self._rng.sample(waiting, self._rng.randint(1, len(waiting)) if waiting else 0):
-            count = self._rng.randint(1, self._size)
-            piece += self._left[tp][:count]
-            del self._left[tp][:count]
-        return piece
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
