@@ -9,9 +9,11 @@ import structlog
 
 from tailrace.consumers.kafka_log import KafkaLog
 from tailrace.consumers.postgres.sink import PostgresSink
+from tailrace.consumers.search.running import search_sink
+from tailrace.consumers.search.sink import SearchSink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
-from tailrace.projections.registry import Projection
+from tailrace.projections.registry import SEARCH, Projection
 from tailrace.settings import Settings
 
 log = structlog.get_logger()
@@ -27,7 +29,7 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     """
     topics = {short: settings.topic(short) for short in projection.topics}
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    sink = PostgresSink(postgres, settings.postgres, projection.name, projection.version, topics)
+    sink = _sink(settings, projection, postgres, topics)
     kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
     worker = Worker(kafka_log, sink, settings.worker, owner)
     upkeep = Upkeep(postgres, kafka, sink.progress.statements, projection.name, settings.topic("dead-letters"))
@@ -41,6 +43,14 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
         finished.set()
         await asyncio.wait({beside}, timeout=settings.worker.drain_timeout_s)
         log.info("worker_stopped", projection=projection.name, **vars(worker.totals))
+
+
+def _sink(
+    settings: Settings, projection: Projection, postgres: str, topics: dict[str, str]
+) -> PostgresSink | SearchSink:
+    if projection.name == SEARCH.name:
+        return search_sink(settings, projection, postgres, topics)
+    return PostgresSink(postgres, settings.postgres, projection.name, projection.version, topics)
 
 
 def _stop_on_signals(worker: Worker) -> None:

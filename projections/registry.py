@@ -14,4 +14,6 @@ class Projection:
 
 POSTGRES = Projection(name="postgres", version=1, topics=("conversations", "directory", "files", "activity", "signals"))
 
-PROJECTIONS: dict[str, Projection] = {projection.name: projection for projection in (POSTGRES,)}
+SEARCH = Projection(name="search", version=1, topics=POSTGRES.topics)
+
+PROJECTIONS: dict[str, Projection] = {projection.name: projection for projection in (POSTGRES, SEARCH)}

@@ -64,7 +64,18 @@ class ElasticsearchSettings(_Section):
     """Where the search indices are."""
 
     url: SecretStr | None = Field(None, description="http://…; empty: the embedded server")
-    index_prefix: str = ""
+    index_prefix: str = Field("", pattern=r"^([a-z0-9][a-z0-9_.-]{0,60})?$")
+    shards: int = Field(5, ge=1, le=100, description="of each index")
+    replicas: int | None = Field(None, ge=0, le=9, description="empty: 0 on the embedded server, else 1")
+    refresh_interval_s: int = Field(5, ge=1, le=300)
+    request_timeout_s: float = Field(60, gt=0)
+    bulk_max_documents: int = Field(5_000, ge=1, le=50_000, description="in one request")
+    bulk_max_bytes: int = Field(8 * 2**20, ge=2**20, description="in one request, one document more at most")
+    index_interval_ms: int = Field(250, ge=0, description="small batches are at least this far apart")
+    inline_max: int = Field(2_000, ge=0, description="documents one name may touch in a batch; more become a job")
+    job_documents_per_s: int = Field(5_000, ge=1, description="pace of renames, moves and rebuilds in one process")
+    own_index_members: int = Field(10_000, ge=1, description="above: the workspace gets an index of its own")
+    own_index_members_low: int = Field(9_000, ge=0, description="below: it goes back to its shared index")
 
 
 class WorkerSettings(_Section):
@@ -80,7 +91,11 @@ class WorkerSettings(_Section):
     retry_max_attempts: int = Field(8, ge=1, description="of one transaction before its partitions are halted")
     retry_wait_max_s: float = Field(10, gt=0)
     parking_limit_s: int = Field(7 * 86_400, ge=1, description="a parked event older than this is a dead letter")
-    dead_letter_run_max: int = Field(1_000, ge=1, description="own-fault refusals in a row that stop a worker")
+    dead_letter_run_max: int = Field(100, ge=1, description="more own-fault refusals in a row stop a worker")
+    dead_letter_share_max: float = Field(
+        0.05, gt=0, le=1, description="more of the last dead_letter_window_events refused by own faults stop a worker"
+    )
+    dead_letter_window_events: int = Field(10_000, ge=1, le=1_000_000)
     stall_timeout_s: float = Field(120, gt=0, description="no progress with lag for this long: the process exits")
 
 

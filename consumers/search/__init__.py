@@ -1,0 +1,1 @@
+"""The Elasticsearch side of a worker."""

@@ -1,0 +1,130 @@
+"""Templates, indices and aliases as the layout wants them. Every step may be repeated."""
+
+import asyncio
+import json
+from collections.abc import Collection
+from importlib.resources import files
+from typing import Any, Final
+
+import structlog
+from elasticsearch import AsyncElasticsearch, BadRequestError
+
+from tailrace.consumers.search.layout import Layout, alias_of
+from tailrace.projections.documents import ALIASES
+from tailrace.settings import ElasticsearchSettings
+
+log = structlog.get_logger()
+
+TEMPLATE_PRIORITY: Final = 200
+CREATED_AT_ONCE: Final = 4
+
+
+def connect(url: str, settings: ElasticsearchSettings) -> AsyncElasticsearch:
+    """A client that tries nothing again by itself: what is sent again, and when, is decided item by item."""
+    return AsyncElasticsearch(url, max_retries=0, retry_on_timeout=False, request_timeout=settings.request_timeout_s)
+
+
+def template(alias: str, settings: ElasticsearchSettings) -> dict[str, Any]:
+    """Index template of one kind of document.
+
+    Indices are never made by a write: one that came to be that way would be missing from the alias.
+    """
+    mappings = json.loads((files("tailrace.consumers.search") / "mappings" / f"{alias}.json").read_text("utf-8"))
+    replicas = settings.replicas
+    if replicas is None:
+        replicas = 0 if settings.url is None else 1
+    return {
+        "index_patterns": [f"{settings.index_prefix}{alias}_*"],
+        "priority": TEMPLATE_PRIORITY,
+        "allow_auto_create": False,
+        "template": {
+            "settings": {
+                "number_of_shards": settings.shards,
+                "number_of_replicas": replicas,
+                "refresh_interval": f"{settings.refresh_interval_s}s",
+            },
+            "mappings": mappings,
+        },
+    }
+
+
+class Indices:
+    """Brings the indices of one instance in line with a layout."""
+
+    def __init__(self, client: AsyncElasticsearch, settings: ElasticsearchSettings) -> None:
+        self._client = client
+        self._settings = settings
+
+    async def ensure(self, layout: Layout, also: Collection[str] = ()) -> list[str]:
+        """Make what is missing and show what should be seen; returns the full names of the indices that were made.
+
+        `also` are full names beyond the standing ones: months that a document is the first of.
+        """
+        for alias in ALIASES:
+            wanted = template(alias, self._settings)
+            await self._client.indices.put_index_template(name=f"{layout.prefix}{alias}", **wanted)
+        existing = await self.existing(layout.prefix)
+        names = [name for _, name in layout.standing()] + list(also)
+        missing = sorted({name for name in names if name not in existing})
+        gate = asyncio.Semaphore(CREATED_AT_ONCE)
+
+        async def make(name: str) -> None:
+            async with gate:
+                await self._make(layout, name)
+
+        await asyncio.gather(*map(make, missing))
+        await self.show(layout)
+        return missing
+
+    async def _make(self, layout: Layout, name: str) -> None:
+        alias = alias_of(name, layout.prefix)
+        shown = layout.shown(name, alias)
+        aliases: dict[str, Any] = {} if shown is None else {self.alias(alias): {"filter": shown}}
+        try:
+            # With its alias at once: between two requests its documents would be found nowhere.
+            await self._client.indices.create(index=name, aliases=aliases)
+        except BadRequestError as error:
+            if error.error != "resource_already_exists_exception":
+                raise
+        else:
+            log.info("index_made", index=name)
+
+    def alias(self, kind: str) -> str:
+        """Full name of the alias that readers search for a kind of document."""
+        return f"{self._settings.index_prefix}{kind}"
+
+    async def existing(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Aliases with their filters by full name of every index of this instance."""
+        found = await self._client.indices.get(
+            index=",".join(f"{prefix}{alias}_*" for alias in ALIASES),
+            ignore_unavailable=True,
+            allow_no_indices=True,
+            features="aliases",
+        )
+        return {name: state["aliases"] for name, state in found.items()}
+
+    async def show(self, layout: Layout) -> None:
+        """Set what readers see, for all indices in one step: no search meets a state in between."""
+        actions: list[dict[str, Any]] = []
+        for name, aliases in sorted((await self.existing(layout.prefix)).items()):
+            alias = alias_of(name, layout.prefix)
+            full, shown = self.alias(alias), layout.shown(name, alias)
+            held = aliases.get(full)
+            if shown is not None and (held is None or held.get("filter") != shown):
+                actions.append({"add": {"index": name, "alias": full, "filter": shown}})
+            elif shown is None and held is not None:
+                actions.append({"remove": {"index": name, "alias": full}})
+        if actions:
+            await self._client.indices.update_aliases(actions=actions)
+            log.info("aliases_set", actions=len(actions))
+
+    async def refresh(self) -> None:
+        """Make everything written so far visible to searches."""
+        names = ",".join(self.alias(alias) for alias in ALIASES)
+        await self._client.indices.refresh(index=names, ignore_unavailable=True)
+
+    async def drop(self, names: Collection[str]) -> None:
+        """Delete indices by their full names; those that are not there are passed over."""
+        for name in sorted(names):
+            await self._client.indices.delete(index=name, ignore_unavailable=True)
+            log.info("index_dropped", index=name)

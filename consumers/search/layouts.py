@@ -1,0 +1,72 @@
+"""The layout as PostgreSQL holds it, read again when its epoch moved, with the indices made before they are used."""
+
+from collections.abc import Collection
+
+import orjson
+
+from tailrace.consumers.search.indices import Indices
+from tailrace.consumers.search.layout import Layout, Route
+from tailrace.consumers.search.reading import Database
+from tailrace.projections.documents import ALIASES
+from tailrace.settings import ElasticsearchSettings
+
+
+class Layouts:
+    """Gives the current layout to one writer."""
+
+    def __init__(self, database: Database, indices: Indices, settings: ElasticsearchSettings) -> None:
+        self._database = database
+        self._indices = indices
+        self._prefix = settings.index_prefix
+        self._known: Layout | None = None
+        self._ensured: Layout | None = None
+
+    def forget(self) -> None:
+        """Read it again next time."""
+        self._known = None
+
+    async def current(self) -> Layout:
+        """The layout now; its standing indices exist and show what they should."""
+        if self._known is not None:
+            rows = await self._database.fetch("read_layout_epoch")
+            if rows[0][0] == self._known.epoch:
+                return self._known
+        layout = await self.read()
+        if self._ensured is None or (layout.generations, layout.routes) != (
+            self._ensured.generations,
+            self._ensured.routes,
+        ):
+            await self.make(layout)
+            self._ensured = layout
+        self._known = layout
+        return layout
+
+    async def read(self) -> Layout:
+        """The layout as it is stored."""
+        row = (await self._database.fetch("read_layout"))[0]
+        generations: dict[str, tuple[tuple[int, str], ...]] = dict.fromkeys(ALIASES, ())
+        for alias, number, state in orjson.loads(row["generations"]):
+            generations[alias] = (*generations[alias], (number, state))
+        routes = {w: Route(route, moving_to) for w, route, moving_to in orjson.loads(row["routes"])}
+        return Layout(self._prefix, row["layout_epoch"], row["history_epoch"], generations, routes)
+
+    async def make(self, layout: Layout, also: Collection[str] = ()) -> None:
+        """Make missing indices. One that was lost is filled again from PostgreSQL."""
+        made = await self._indices.ensure(layout, also)
+        if not made:
+            return
+        is_first = bool(await self._database.fetch("mark_made"))
+        live = {name: alias for alias, name in layout.standing()}
+        lost = {live[name] for name in made if name in live and name in self._shown(layout)}
+        if not is_first:
+            for alias in sorted(lost):
+                await self._database.fetch("request_job", "refill", alias)
+
+    @staticmethod
+    def _shown(layout: Layout) -> set[str]:
+        return {name for alias, name in layout.standing() if layout.shown(name, alias) is not None}
+
+    async def raise_epoch(self) -> None:
+        """Make every writer that is about to commit look again."""
+        await self._database.fetch("raise_layout_epoch")
+        self.forget()

@@ -1,0 +1,96 @@
+-- The search worker's own state: layout of the indices, jobs, and how far PostgreSQL is.
+
+-- name: read_layout
+SELECT s.layout_epoch, s.history_epoch,
+       (SELECT jsonb_agg(jsonb_build_array(g.alias, g.generation, g.state) ORDER BY g.alias, g.generation)
+        FROM runtime.search_generations g) AS generations,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(r.workspace_id, r.route, r.moving_to)), '[]')
+        FROM runtime.search_routes r WHERE r.route <> 'shared' OR r.moving_to IS NOT NULL) AS routes
+FROM runtime.search_state s
+
+-- name: read_layout_epoch
+SELECT layout_epoch FROM runtime.search_state
+
+-- name: hold_layout_epoch
+-- Shared, so that nobody changes the layout between this comparison and the commit behind it.
+SELECT layout_epoch FROM runtime.search_state FOR SHARE
+
+-- name: raise_layout_epoch
+UPDATE runtime.search_state SET layout_epoch = layout_epoch + 1 RETURNING layout_epoch
+
+-- name: mark_made
+-- Whether the indices were made for the first time.
+UPDATE runtime.search_state SET made_at = now() WHERE made_at IS NULL RETURNING made_at
+
+-- name: postgres_behind
+-- Records of these partitions that PostgreSQL has still to apply, up to the offsets given.
+SELECT coalesce(sum(greatest(0, k.reached - coalesce(p.next_offset, 0))), 0)::bigint
+FROM unnest($3::text[], $4::int[], $5::bigint[]) AS k (topic, partition, reached)
+LEFT JOIN runtime.progress p
+    ON p.projection = $1 AND p.version = $2 AND p.topic = k.topic AND p.partition = k.partition
+
+-- name: conversations_reached
+-- No posting at or behind this offset of any partition was indexed yet.
+SELECT coalesce(max(next_offset), 0) FROM runtime.progress WHERE projection = $1 AND version = $2 AND topic = $3
+
+-- name: request_job
+INSERT INTO runtime.search_jobs AS j (kind, subject) VALUES ($1, $2)
+ON CONFLICT (kind, subject) DO UPDATE SET
+    requests = j.requests + 1,
+    serves = CASE WHEN j.state IN ('done', 'failed') THEN j.requests + 1 ELSE j.serves END,
+    position = CASE WHEN j.state IN ('done', 'failed') THEN '{}' ELSE j.position END,
+    documents = CASE WHEN j.state IN ('done', 'failed') THEN 0 ELSE j.documents END,
+    refused = CASE WHEN j.state IN ('done', 'failed') THEN 0 ELSE j.refused END,
+    documents_estimate = CASE WHEN j.state IN ('done', 'failed') THEN NULL ELSE j.documents_estimate END,
+    state = CASE WHEN j.state IN ('done', 'failed') THEN 'waiting' ELSE j.state END,
+    reason = NULL, requested_at = now(), updated_at = now()
+
+-- name: claim_job
+UPDATE runtime.search_jobs SET state = 'running', owner = $1, leased_until = now() + $2 * interval '1 second'
+WHERE (kind, subject) = (
+    SELECT j.kind, j.subject FROM runtime.search_jobs j
+    WHERE (j.state = 'waiting' OR (j.state = 'running' AND j.leased_until < now()))
+      AND ($3::text IS NULL OR (j.kind = $3 AND j.subject = $4))
+    ORDER BY j.requested_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING kind, subject, serves, position, documents
+
+-- name: advance_job
+UPDATE runtime.search_jobs
+SET position = $4, documents = documents + $5, refused = refused + $6, updated_at = now(),
+    leased_until = now() + $7 * interval '1 second'
+WHERE kind = $1 AND subject = $2 AND owner = $3 AND state = 'running'
+RETURNING serves
+
+-- name: finish_job
+-- Done, unless it was asked for again meanwhile: then it begins again.
+UPDATE runtime.search_jobs
+SET state = CASE WHEN requests > serves THEN 'waiting' ELSE 'done' END,
+    position = CASE WHEN requests > serves THEN '{}' ELSE position END,
+    serves = requests, owner = NULL, leased_until = NULL, updated_at = now()
+WHERE kind = $1 AND subject = $2 AND owner = $3 AND state = 'running'
+RETURNING state
+
+-- name: fail_job
+UPDATE runtime.search_jobs
+SET state = 'failed', reason = $4, owner = NULL, leased_until = NULL, updated_at = now()
+WHERE kind = $1 AND subject = $2 AND owner = $3
+
+-- name: release_job
+UPDATE runtime.search_jobs SET state = 'waiting', owner = NULL, leased_until = NULL, updated_at = now()
+WHERE kind = $1 AND subject = $2 AND owner = $3 AND state = 'running'
+
+-- name: jobs
+SELECT kind, subject, state, documents, documents_estimate, refused, reason, position, requested_at, updated_at
+FROM runtime.search_jobs ORDER BY requested_at
+
+-- name: open_jobs
+SELECT count(*) FROM runtime.search_jobs WHERE state IN ('waiting', 'running')
+
+-- name: reject_documents
+INSERT INTO runtime.dead_letters AS d
+    (projection, topic, partition, "offset", key, code, reason, raw, event_type, event_id, workspace_id)
+SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[],
+                         $9::text[], $10::text[], $11::text[])
+ON CONFLICT (projection, topic, partition, "offset") DO UPDATE
+SET attempts = d.attempts + 1, last_failed_at = now(), reason = excluded.reason, resolved_at = NULL
