@@ -26,7 +26,7 @@ MESSAGE_EVENTS = frozenset(f"collab.message.{kind}" for kind in ("edited", "dele
 def posted_row(event: Event, thread_id: str | None) -> Row:
     """Row of a message as posted; its length in code points stays whatever becomes of the text (ruling 65b)."""
     data = event.data
-    content = data["content"]
+    content, mentions = data["content"], data["mentions"]
     return {
         "message_id": data["message_id"],
         "created_at": data["created_at"],
@@ -35,7 +35,7 @@ def posted_row(event: Event, thread_id: str | None) -> Row:
         "user_id": data["user_id"],
         "content": content,
         "message_type": data["message_type"],
-        "formatted_content": data.get("formatted_content"),
+        "formatted_content": data["formatted_content"],
         "thread_id": thread_id,
         "reply_count": 0,
         "last_reply_at": None,
@@ -43,11 +43,11 @@ def posted_row(event: Event, thread_id: str | None) -> Row:
         "is_deleted": False,
         "deleted_at": None,
         "reactions": {},
-        "mentions": list(dict.fromkeys(data["mentions"])),
+        "mentions": list(dict.fromkeys(mentions)) if len(mentions) > 1 else mentions,
         "edited_at": None,
         "edit_count": 0,
         "edit_history": [],
-        "client_msg_id": data.get("client_msg_id"),
+        "client_msg_id": data["client_msg_id"],
         "updated_at": event.time,
         "posted_at": event.time,
         "posted_length": len(content),

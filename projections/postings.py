@@ -15,13 +15,13 @@ CLIENT_ID_WINDOW = timedelta(days=7)
 
 
 def client_key(event: Event) -> str | None:
-    """128-bit key of (channel, user, client_msg_id) in the form of a UUID; None where there is no client id."""
-    client_id = event.data.get("client_msg_id")
+    """128-bit key of (channel, user, client_msg_id), 32 hex digits; None where there is no client id."""
+    data = event.data
+    client_id = data["client_msg_id"]
     if not client_id:
         return None
-    text = f"{event.data['channel_id']}/{event.data['user_id']}/{client_id}"
-    digest = hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
+    text = f"{data['channel_id']}/{data['user_id']}/{client_id}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass
@@ -41,27 +41,25 @@ class Postings:
     unresolved: set[str] = field(default_factory=set)
     repeats: int = 0
 
-    def fold(self, events: Iterable[Event]) -> None:
-        """Fold the postings among `events`; they must come in the order of each channel's log."""
-        for event in events:
-            if event.type == POSTED:
-                self._fold_posting(event)
+    def fold(self, posts: Iterable[tuple[Event, str | None]]) -> None:
+        """Fold postings with their client keys; they must come in the order of each channel's log."""
+        for event, key in posts:
+            self._fold_posting(event, key)
 
-    def _fold_posting(self, event: Event) -> None:
+    def _fold_posting(self, event: Event, key: str | None) -> None:
         data = event.data
         message_id = data["message_id"]
         if message_id in self.known:
             self.repeats += 1  # the first posting in the log is the posting (ruling 20)
             return
-        key = client_key(event)
-        parent_id = data.get("thread_id")
+        parent_id = data["thread_id"]
         posted = Posted(
-            message_id=message_id,
-            channel_id=data["channel_id"],
-            created_at=data["created_at"],
-            posted_at=event.time,
-            log_offset=event.offset,
-            parent_id=None if parent_id == message_id else parent_id,
+            message_id,
+            data["channel_id"],
+            data["created_at"],
+            event.time,
+            event.offset,
+            None if parent_id == message_id else parent_id,
             client_key=key,
         )
         if key is not None and (primary := self._primary(key, event.time)) is not None:
@@ -110,6 +108,18 @@ class Postings:
             if (message_id := canonical(parent_id, self.known)) != parent_id:
                 self.edges.add((message_id, child_id))
         return seeds
+
+    def above(self, ids: Iterable[str]) -> set[str]:
+        """These ids and all that is above them or another id of them, as far as it is known here."""
+        found = set(ids)
+        waiting = list(found)
+        while waiting:
+            node = self.known.get(waiting.pop())
+            for above in () if node is None else (node.parent_id, node.canonical_id):
+                if above is not None and above not in found:
+                    found.add(above)
+                    waiting.append(above)
+        return found
 
 
 def settle_threads(postings: Postings, members: Iterable[str]) -> dict[str, str | None]:

@@ -15,40 +15,51 @@ SESSION_MAX = timedelta(hours=24)
 Upload = tuple[str, datetime]
 """(uploader, time)."""
 DayKey = tuple[str, date]
-HourKey = tuple[str, str, datetime]
+HourKey = tuple[str, str, date, int]
+"""(workspace, channel, UTC day, hour of it)."""
 UserKey = tuple[str, str, date]
 
 
 @dataclass(slots=True)
 class Hour:
-    """What a batch adds to one (workspace, channel, hour)."""
+    """What a batch adds to one (workspace, channel, hour); `users` are those who posted."""
 
     messages: int = 0
     length: int = 0
-    users: int = 0
+    users: set[str] = field(default_factory=set)
     revised_at: datetime | None = None
 
 
 @dataclass(slots=True)
 class Day:
-    """What a batch adds to one (workspace, day)."""
+    """What a batch adds to one (workspace, day); `active` are the users who did anything that makes active."""
 
-    users: int = 0
     messages: int = 0
     reactions: int = 0
     uploads: int = 0
+    active: list[str] = field(default_factory=list)
     revised_at: datetime | None = None
+    active_at: datetime | None = None
 
 
 @dataclass(slots=True)
 class UserDay:
-    """What a batch adds to one (workspace, user, day)."""
+    """What a batch adds to one (workspace, user, day), and the append times of the newest events that did."""
 
     messages: int = 0
     reactions: int = 0
     uploads: int = 0
     time_spent: timedelta = timedelta()
-    revised_at: datetime | None = None
+    is_active: bool = False
+    posted_at: datetime | None = None
+    counted_at: datetime | None = None
+    spent_at: datetime | None = None
+    active_at: datetime | None = None
+
+    @property
+    def revised_at(self) -> datetime | None:
+        """When the user's own row was revised; None where the batch adds nothing to it."""
+        return newest(self.spent_at, newest(self.posted_at, self.counted_at))
 
 
 @dataclass
@@ -56,30 +67,35 @@ class Rollups:
     """Increments of one batch, and the members that may make distinct counts rise."""
 
     hours: dict[HourKey, Hour] = field(default_factory=dict)
-    days: dict[DayKey, Day] = field(default_factory=dict)
     user_days: dict[UserKey, UserDay] = field(default_factory=dict)
-    hour_members: dict[tuple[str, datetime, str, str], datetime | None] = field(default_factory=dict)
-    day_members: dict[tuple[str, date, str], datetime | None] = field(default_factory=dict)
 
     def posted(self, row: Row, appended_at: datetime | None) -> None:
         """Count a new message; system messages count nowhere."""
         if row["message_type"] not in COUNTED_TYPES:
             return
         workspace_id, user_id, at = row["workspace_id"], row["user_id"], row["posted_at"]
-        start = at.replace(minute=0, second=0, microsecond=0)
-        hour = self.hours.setdefault((workspace_id, row["channel_id"], start), Hour())
+        day = at.date()
+        hour_key = (workspace_id, row["channel_id"], day, at.hour)
+        hour = self.hours.get(hour_key)
+        if hour is None:
+            hour = self.hours[hour_key] = Hour()
         hour.messages += 1
         hour.length += row["posted_length"]
-        hour.revised_at = newest(hour.revised_at, appended_at)
-        _note(self.hour_members, (row["channel_id"], start, user_id, workspace_id), appended_at)
-        day = at.date()
-        self._day(workspace_id, day, appended_at).messages += 1
-        self._user_day(workspace_id, user_id, day, appended_at).messages += 1
-        self.active(workspace_id, user_id, at, appended_at)
+        hour.users.add(user_id)
+        user_day = self._user_day(workspace_id, user_id, day)
+        user_day.messages += 1
+        user_day.is_active = True
+        # Records of one append share the object, so that most need no comparison.
+        if hour.revised_at is not appended_at:
+            hour.revised_at = newest(hour.revised_at, appended_at)
+        if user_day.posted_at is not appended_at:
+            user_day.posted_at = newest(user_day.posted_at, appended_at)
 
     def active(self, workspace_id: str, user_id: str, at: datetime, appended_at: datetime | None) -> None:
         """Count a user as active on a day; the store says whether that is new."""
-        _note(self.day_members, (workspace_id, at.date(), user_id), appended_at)
+        user_day = self._user_day(workspace_id, user_id, at.date())
+        user_day.is_active = True
+        user_day.active_at = newest(user_day.active_at, appended_at)
 
     def reacted(
         self, workspace_id: str, user_id: str, before: datetime | None, now: datetime, appended_at: datetime | None
@@ -89,16 +105,13 @@ class Rollups:
             return
         for at, sign in ((before, -1), (now, 1)):
             if at is not None:
-                self._day(workspace_id, at.date(), appended_at).reactions += sign
-                self._user_day(workspace_id, user_id, at.date(), appended_at).reactions += sign
+                self._counted(workspace_id, user_id, at, appended_at).reactions += sign
 
     def uploaded(self, workspace_id: str, before: Upload | None, now: Upload, appended_at: datetime | None) -> None:
         """Count a file at its earliest upload; `before` and `now` are (uploader, time) of that."""
         for upload, sign in ((before, -1), (now, 1)):
             if upload is not None:
-                user_id, at = upload
-                self._day(workspace_id, at.date(), appended_at).uploads += sign
-                self._user_day(workspace_id, user_id, at.date(), appended_at).uploads += sign
+                self._counted(workspace_id, *upload, appended_at).uploads += sign
 
     def session(self, before: Row | None, now: Row, appended_at: datetime | None) -> None:
         """Move the time spent from what the session was to what it is."""
@@ -106,17 +119,33 @@ class Rollups:
             if row is None or None in (row["workspace_id"], row["started_at"], row["ended_at"]):
                 continue
             for day, spent in days_of(row["started_at"], row["ended_at"]):
-                user_day = self._user_day(str(row["workspace_id"]), str(row["user_id"]), day, appended_at)
+                user_day = self._user_day(str(row["workspace_id"]), str(row["user_id"]), day)
                 user_day.time_spent += sign * spent
+                user_day.spent_at = newest(user_day.spent_at, appended_at)
 
-    def _day(self, workspace_id: str, day: date, appended_at: datetime | None) -> Day:
-        found = self.days.setdefault((workspace_id, day), Day())
-        found.revised_at = newest(found.revised_at, appended_at)
-        return found
+    def days(self) -> dict[DayKey, Day]:
+        """Increments by workspace and day: the sums over its users, as all that a day counts is done by one of them."""
+        days: dict[DayKey, Day] = {}
+        for (workspace_id, user_id, date_), user_day in self.user_days.items():
+            day = days.setdefault((workspace_id, date_), Day())
+            day.messages += user_day.messages
+            day.reactions += user_day.reactions
+            day.uploads += user_day.uploads
+            day.revised_at = newest(day.revised_at, newest(user_day.posted_at, user_day.counted_at))
+            if user_day.is_active:
+                day.active.append(user_id)
+                day.active_at = newest(day.active_at, newest(user_day.posted_at, user_day.active_at))
+        return days
 
-    def _user_day(self, workspace_id: str, user_id: str, day: date, appended_at: datetime | None) -> UserDay:
-        found = self.user_days.setdefault((workspace_id, user_id, day), UserDay())
-        found.revised_at = newest(found.revised_at, appended_at)
+    def _counted(self, workspace_id: str, user_id: str, at: datetime, appended_at: datetime | None) -> UserDay:
+        user_day = self._user_day(workspace_id, user_id, at.date())
+        user_day.counted_at = newest(user_day.counted_at, appended_at)
+        return user_day
+
+    def _user_day(self, workspace_id: str, user_id: str, day: date) -> UserDay:
+        found = self.user_days.get((workspace_id, user_id, day))
+        if found is None:
+            found = self.user_days[workspace_id, user_id, day] = UserDay()
         return found
 
 
@@ -125,10 +154,6 @@ def newest(one: datetime | None, other: datetime | None) -> datetime | None:
     if one is None or other is None:
         return one or other
     return max(one, other)
-
-
-def _note(members: dict, key: tuple, appended_at: datetime | None) -> None:  # type: ignore[type-arg]  # two kinds of keys
-    members[key] = newest(members.get(key), appended_at)
 
 
 def days_of(start: datetime, end: datetime) -> Iterator[tuple[date, timedelta]]:

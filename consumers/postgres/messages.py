@@ -65,9 +65,13 @@ class MessageWork:
                 fold_reaction(self.facts, event, message_id)
             elif fold_message(self._row(message_id), event):
                 touched.add(message_id)
-        for message_id, row in self.postings.rows.items():
-            if message_id in touched or row["user_id"] in self.erased:
-                finish_message(row, self.erased.get(row["user_id"]))
+        rows = self.postings.rows
+        new = touched & rows.keys()
+        if self.erased:
+            new |= {message_id for message_id, row in rows.items() if row["user_id"] in self.erased}
+        for message_id in new:
+            row = rows[message_id]
+            finish_message(row, self.erased.get(row["user_id"]))
         for message_id in touched & self.stored.keys():
             self._finish_stored(self.stored[message_id])
         self._reroot()
@@ -128,9 +132,14 @@ class MessageWork:
 
     async def write(self, session: Session, rollups: Rollups) -> None:
         """Write changed rows, reactions and pins, then recount what depends on them."""
+        newest: dict[str, datetime | None] = {}
         for row in self.postings.rows.values():
             rollups.posted(row, row["appended_at"])
-            self.list_channels.add(row["channel_id"])
+            channel_id, created_at = row["channel_id"], None if row["is_deleted"] else row["created_at"]
+            held = newest.setdefault(channel_id, created_at)
+            if created_at is not None and (held is None or created_at > held):
+                newest[channel_id] = created_at
+        self.list_channels |= newest.keys()
         if self.changed:
             rows = [self.stored[message_id] for message_id in sorted(self.changed)]
             self.list_channels |= {row["channel_id"] for row in rows}
@@ -138,7 +147,10 @@ class MessageWork:
             await session.fetch("update_messages", to_json([{c: row[c] for c in columns} for row in rows]))
         await self._write_reactions(session, rollups)
         await self._write_pins(session)
-        await self._recount(session)
+        if self.recount_roots:
+            await recount_roots(session, self.recount_roots)
+        if raised := sorted((channel_id, time) for channel_id, time in newest.items() if time is not None):
+            await session.fetch("raise_last_message", *zip(*raised, strict=True))
 
     async def _write_reactions(self, session: Session, rollups: Rollups) -> None:
         facts = [self.facts[key] for key in sorted(self.facts)]
@@ -173,30 +185,19 @@ class MessageWork:
 
     async def _write_pins(self, session: Session) -> None:
         put, drop = [], []
-        for message_id in sorted(self.changed | self.postings.rows.keys()):
-            row = self._row(message_id)
-            registers = row["registers"]
-            pinned = registers.get("pinned") if isinstance(registers, dict) else None
-            if row["is_pinned"] and pinned is not None:
-                put.append((row["channel_id"], message_id, pinned[4], moment(pinned[2])))
-            elif pinned is not None and message_id in self.stored:
-                drop.append((row["channel_id"], message_id))
+        rows = (*self.postings.rows.values(), *(self.stored[message_id] for message_id in self.changed))
+        for row in rows:
+            if not row["registers"] or (pinned := row["registers"].get("pinned")) is None:
+                continue
+            key = (row["channel_id"], row["message_id"])
+            if row["is_pinned"]:
+                put.append((*key, pinned[4], moment(pinned[2])))
+            elif row["message_id"] in self.stored:
+                drop.append(key)
         if put:
             await session.fetch("put_pins", *zip(*put, strict=True))
         if drop:
-            await session.fetch("drop_pins", *zip(*drop, strict=True))
-
-    async def _recount(self, session: Session) -> None:
-        if self.recount_roots:
-            await recount_roots(session, self.recount_roots)
-        newest: dict[str, datetime] = {}
-        for row in self.postings.rows.values():
-            if not row["is_deleted"]:
-                channel_id = row["channel_id"]
-                newest[channel_id] = max(newest.get(channel_id, row["created_at"]), row["created_at"])
-        raised = sorted(newest.items())
-        if raised:
-            await session.fetch("raise_last_message", *zip(*raised, strict=True))
+            await session.fetch("drop_pins", *zip(*sorted(drop), strict=True))
 
 
 async def recount_roots(session: Session, roots: Iterable[str]) -> None:

@@ -49,37 +49,37 @@ async def load_ids(session: Session, known: dict[str, Posted], ids: Iterable[str
 async def fold_postings(session: Session, events: Sequence[Event]) -> Postings:
     """Fold the batch's postings; also loads the ids that its other events are about."""
     ids: set[str] = set()
-    clients: set[str] = set()
+    posts: list[tuple[Event, str | None]] = []
     for event in events:
-        if (message_id := event.data.get("message_id")) is not None:
-            ids.add(message_id)
+        data = event.data
         if event.type == POSTED:
-            if (parent_id := event.data.get("thread_id")) is not None:
+            ids.add(data["message_id"])
+            posts.append((event, client_key(event)))
+            if (parent_id := data["thread_id"]) is not None:
                 ids.add(parent_id)
-            if (key := client_key(event)) is not None:
-                clients.add(key)
+        elif (message_id := data.get("message_id")) is not None:
+            ids.add(message_id)
     postings = Postings(known={}, primaries={})
     await load_ids(session, postings.known, ids)
-    if clients:
+    if clients := {key for _, key in posts if key is not None}:
         for record in await session.fetch("known_clients", list(clients)):
             primary = posted_of(record)
             postings.known.setdefault(primary.message_id, primary)
-            postings.primaries.setdefault(str(record["client_key"]), []).append(primary)
-    postings.fold(events)
+            postings.primaries.setdefault(record["client_key"].hex, []).append(primary)
+    postings.fold(posts)
     return postings
 
 
 async def resolve_threads(session: Session, postings: Postings) -> dict[str, str | None]:
     """Roots that this batch may have changed, by message id: of new replies and of stored ones that waited."""
-    new_ids = [posted.message_id for posted in postings.ids]
-    waiting = [(str(r["parent_id"]), str(r["child_id"])) for r in await session.fetch("waiting_edges", new_ids)]
-    seeds = postings.seeds(waiting)
+    if not postings.ids:
+        return {}
+    found = await session.fetch("waiting_edges", [posted.message_id for posted in postings.ids])
+    seeds = postings.seeds([(str(record["parent_id"]), str(record["child_id"])) for record in found])
     if not seeds:
         return {}
     # What is above or below a seed may partly be new in this batch, so the walk in SQL starts from each of these too.
-    starts = seeds | {edge[1] for edge in postings.edges} | {edge[0] for edge in postings.edges}
-    for posted in postings.ids:
-        starts |= {above for above in (posted.parent_id, posted.canonical_id) if above is not None}
+    starts = postings.above(seeds.union(*postings.edges))
     below: set[str] = set(starts)
     for record in await session.fetch("thread_component", list(starts)):
         posted = posted_of(record)
@@ -112,10 +112,9 @@ def _id_row(posted: Posted) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _copy_row(row: Row) -> tuple[Any, ...]:
-    values = list(_row_values(row))
+def _copy_row(row: Row) -> list[Any]:
+    values = [*_row_values(row)]
     for index in _JSON_INDEXES:
-        value = values[index]
-        if value is not None:
+        if (value := values[index]) is not None:
             values[index] = to_json(value) if value else _EMPTY[type(value)]
-    return tuple(values)
+    return values

@@ -1,12 +1,13 @@
 """Write a batch's increments of the rollups: last in the transaction, since these rows are the ones others wait for."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, time, timedelta
+from operator import itemgetter
 
 from tailrace.consumers.postgres.session import Session
-from tailrace.projections.rollups import Day, Rollups, newest
+from tailrace.projections.rollups import HourKey, Rollups, newest
 
 _MICROSECOND = timedelta(microseconds=1)
+_key = itemgetter(0)
 
 
 async def write_rollups(session: Session, rollups: Rollups) -> None:
@@ -22,41 +23,51 @@ async def write_rollups(session: Session, rollups: Rollups) -> None:
 async def _hours(session: Session, rollups: Rollups) -> None:
     if not rollups.hours:
         return
-    members = sorted(rollups.hour_members)
-    for record in await session.fetch("add_hour_members", *zip(*members, strict=True)):
-        rollups.hours[str(record["workspace_id"]), str(record["channel_id"]), record["hour"]].users += 1
-    rows = [(*key, h.messages, h.users, h.length, h.revised_at) for key, h in sorted(rollups.hours.items(), key=_key)]
-    await session.fetch("add_to_hours", *zip(*rows, strict=True))
+    hours = sorted(rollups.hours.items(), key=_key)
+    users: list[str] = []
+    places: list[int] = []
+    for place, (_, hour) in enumerate(hours, 1):
+        users += sorted(hour.users)
+        places += [place] * len(hour.users)
+    await session.fetch(
+        "add_to_hours",
+        [key[0] for key, _ in hours],
+        [key[1] for key, _ in hours],
+        [_start(key) for key, _ in hours],
+        [hour.messages for _, hour in hours],
+        [hour.length for _, hour in hours],
+        [hour.revised_at for _, hour in hours],
+        users,
+        places,
+    )
+
+
+def _start(key: HourKey) -> datetime:
+    return datetime.combine(key[2], time(key[3]), UTC)
 
 
 async def _users(session: Session, rollups: Rollups) -> None:
     rows = [
-        (*key, u.messages, u.reactions, u.uploads, u.time_spent // _MICROSECOND, u.revised_at)
+        (*key, u.messages, u.reactions, u.uploads, u.time_spent // _MICROSECOND, revised_at)
         for key, u in sorted(rollups.user_days.items(), key=_key)
+        if (revised_at := u.revised_at) is not None
     ]
     if rows:
         await session.fetch("add_to_users", *zip(*rows, strict=True))
 
 
 async def _days(session: Session, rollups: Rollups) -> None:
-    members = sorted(rollups.day_members)
-    revised = rollups.day_members
+    days = rollups.days()
+    members = sorted((*key, user_id) for key, day in days.items() for user_id in day.active)
+    new: dict[tuple[str, object], int] = {}
     if members:
-        by_day: dict[Any, Any] = {}
-        for key in members:
-            by_day[key[:2]] = newest(by_day.get(key[:2]), revised[key])
         for record in await session.fetch("add_day_members", *zip(*members, strict=True)):
-            day_key = (str(record["workspace_id"]), record["date"])
-            day = rollups.days.setdefault(day_key, Day())
-            day.users += 1
-            day.revised_at = newest(day.revised_at, by_day[day_key])
-    rows = [
-        (*key, d.users, d.messages, d.reactions, d.uploads, d.revised_at)
-        for key, d in sorted(rollups.days.items(), key=_key)
-    ]
+            new[str(record["workspace_id"]), record["date"]] = record["users"]
+    rows = []
+    for key, day in sorted(days.items(), key=_key):
+        users = new.get(key, 0)
+        revised_at = newest(day.revised_at, day.active_at if users else None)
+        if revised_at is not None:
+            rows.append((*key, users, day.messages, day.reactions, day.uploads, revised_at))
     if rows:
         await session.fetch("add_to_days", *zip(*rows, strict=True))
-
-
-def _key(item: tuple[Any, Any]) -> Any:
-    return item[0]
