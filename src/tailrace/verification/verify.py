@@ -15,10 +15,11 @@ from tailrace.operations.database import connection
 from tailrace.settings import Settings
 from tailrace.verification.compare import TableReport, begin, compare_rows, document, prepare, rows_of
 from tailrace.verification.compare_dead_letters import compare_dead_letters, dead_letters, given_up
+from tailrace.verification.compare_search import compare_search
 from tailrace.verification.fold import fold
 from tailrace.verification.fold_log import FreeRow, Table
 from tailrace.verification.reading import TOPICS, Reading, read_log
-from tailrace.verification.tables import DEAD_LETTERS, TABLES, TableSpec, chosen
+from tailrace.verification.tables import DEAD_LETTERS, SEARCH, TABLES, TableSpec, chosen
 
 Watch = Callable[[str, int, int], None]
 """Told (step, done, total) while it goes on: "read" in records, "fold" in events, then each table in rows expected."""
@@ -73,6 +74,10 @@ def verify(
                     report = compare_rows(spec, table, rows_of(conn, settings, spec), limit=limit)
                     outcome.reports[spec.name] = report
                     watch(spec.name, report.checked, report.checked)
+        if not names and "search" in outcome.behind:
+            wanted |= frozenset(SEARCH)
+        if searched := [name for name in SEARCH if name in wanted]:
+            outcome.reports |= compare_search(settings, expected, searched, limit=limit)
         if DEAD_LETTERS in wanted:
             parking_limit = timedelta(seconds=settings.worker.parking_limit_s)
             outcome.reports[DEAD_LETTERS] = compare_dead_letters(

@@ -1,0 +1,114 @@
+"""What searches find, against what they should: everything behind the three aliases, read to the end."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
+
+from tailrace.addresses import resolve
+from tailrace.errors import PreconditionError, UnreachableError
+from tailrace.settings import Settings
+from tailrace.verification.compare import TableReport, compare_rows
+from tailrace.verification.fold_documents import FILES, MESSAGES, USERS, search_documents
+from tailrace.verification.fold_log import Table
+from tailrace.verification.tables import TableSpec
+
+PAGE: Final = 2_000
+KEEP_ALIVE: Final = "2m"
+TIMEOUT_S: Final = 60
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _list(value: list[Any] | None) -> list[Any]:
+    return value or []
+
+
+def _sorted(value: list[Any] | None) -> list[Any]:
+    return sorted(value or ())
+
+
+def _spec(name: str, key: str, columns: str, **readers: Any) -> TableSpec:
+    return TableSpec(name, "collab", (), tuple(key.split()), tuple(columns.split()), readers=readers)
+
+
+SPECS: Final[Mapping[str, TableSpec]] = {
+    spec.name: spec
+    for spec in (
+        _spec(
+            MESSAGES,
+            "message_id",
+            "workspace_id channel_id user_id username channel_name message_type thread_id mentions display_name content"
+            " created_at updated_at has_files reaction_count",
+            mentions=_list,
+            created_at=_time,
+            updated_at=_time,
+        ),
+        _spec(
+            FILES,
+            "file_id",
+            "workspace_id mime_type uploader_id channel_ids tags filename uploader_name extracted_text file_size"
+            " created_at",
+            channel_ids=_sorted,
+            tags=_list,
+            created_at=_time,
+        ),
+        _spec(
+            USERS,
+            "workspace_id user_id",
+            "username email department status display_name title bio last_active",
+            last_active=_time,
+        ),
+    )
+}
+"""One comparison for each alias, with the contract's fields."""
+
+
+def compare_search(
+    settings: Settings, tables: Mapping[str, Table], wanted: Sequence[str], *, limit: int
+) -> dict[str, TableReport]:
+    """Compare the named aliases ("search.messages" …) with the folded tables; everything written is refreshed first.
+
+    Raises `UnreachableError` where Elasticsearch does not answer, `PreconditionError` where an alias is missing.
+    """
+    expected = search_documents(tables, datetime.now(UTC))
+    reports: dict[str, TableReport] = {}
+    with Elasticsearch(resolve(settings).elasticsearch, request_timeout=TIMEOUT_S) as client:
+        try:
+            for name in wanted:
+                alias = f"{settings.elasticsearch.index_prefix}{name.removeprefix('search.')}"
+                client.indices.refresh(index=alias)
+                rows = _rows(client, alias, SPECS[name])
+                reports[name] = compare_rows(SPECS[name], expected[name], rows, limit=limit)
+        except NotFoundError as error:
+            raise PreconditionError(f"{alias}: there is no such alias", fix="tailrace worker run search") from error
+        except (ApiError, TransportError) as error:
+            raise UnreachableError(f"elasticsearch: {type(error).__name__}", fix="tailrace doctor") from error
+    return reports
+
+
+def _rows(client: Elasticsearch, alias: str, spec: TableSpec) -> Iterator[Sequence[Any]]:
+    """Every document behind the alias, key first; a document that is found twice comes twice."""
+    point = client.open_point_in_time(index=alias, keep_alive=KEEP_ALIVE)["id"]
+    after: list[Any] | None = None
+    try:
+        while True:
+            page = client.search(
+                pit={"id": point, "keep_alive": KEEP_ALIVE},
+                size=PAGE,
+                sort=["_shard_doc"],
+                search_after=after,
+                track_total_hits=False,
+            )
+            hits = page["hits"]["hits"]
+            for hit in hits:
+                source = hit["_source"]
+                yield [*hit["_id"].split(":"), *(source.get(name) for name in spec.columns)]
+            if len(hits) < PAGE:
+                return
+            point, after = page["pit_id"], hits[-1]["sort"]
+    finally:
+        client.close_point_in_time(id=point)
