@@ -7,12 +7,11 @@ import structlog
 
 from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
 from tailrace.consumers.batches import append_time, without
-from tailrace.consumers.errors import FencedError, GaveUpError, RefusedByStoreError
+from tailrace.consumers.errors import FencedError, GaveUpError
+from tailrace.consumers.faults import Fault, fault_of
+from tailrace.consumers.guard import RefusalGuard
 from tailrace.consumers.progress import fingerprint
 from tailrace.consumers.sink import Sink
-from tailrace.errors import TailraceError
-from tailrace.schemas.event import Refusal
-from tailrace.schemas.refusals import RefusalCode
 from tailrace.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -27,7 +26,7 @@ class Applier:
         self._sink = sink
         self._settings = settings
         self._on_lost = on_lost
-        self._refused_in_a_row = 0
+        self._guard = RefusalGuard(settings)
         self.busy = False
         self.reached: dict[TopicPartition, int] = {}
         self.totals = Outcome()
@@ -42,6 +41,7 @@ class Applier:
             self.busy = False
 
     async def _apply_claimed(self, batch: Batch) -> None:
+        batch.guard = self._guard
         while batch.spans:
             try:
                 outcome = await self._with_retries(batch)
@@ -49,8 +49,11 @@ class Applier:
                 log.warning("fenced", partitions=len(error.partitions))
                 self._on_lost(error.partitions)
                 batch = without(batch, error.partitions, self._sink.topics)
-            except RefusedByStoreError as error:
-                await self._around_poison(batch, error)
+            except Exception as error:
+                fault = None if self._sink.is_retryable(error) else fault_of(error)
+                if fault is None:
+                    raise
+                await self._around_poison(batch, fault, error)
                 return
             else:
                 self._note(batch, outcome)
@@ -80,8 +83,8 @@ class Applier:
                     raise
         raise AssertionError("retry_context either returns or raises")
 
-    async def _around_poison(self, batch: Batch, error: RefusedByStoreError) -> None:
-        """Halve the batch until the event that the store refuses stands alone; it becomes a dead letter."""
+    async def _around_poison(self, batch: Batch, fault: Fault, error: Exception) -> None:
+        """Halve the batch until the event that cannot be applied stands alone; it becomes a dead letter."""
         count = len(batch.events)
         if count == 0:
             raise error  # the store refuses our own dead letters: nothing can be recorded, so nothing may move
@@ -89,31 +92,19 @@ class Applier:
             for half in split(batch, self._sink.topics):
                 await self._apply_claimed(half)
             return
-        self._refused_in_a_row += 1
-        if self._refused_in_a_row > self._settings.dead_letter_run_max:
-            raise TailraceError(
-                f"{self._refused_in_a_row} events in a row refused by the store ({error.kind}): this is no bad event",
-                fix="tailrace doctor",
-            ) from error
+        self._guard.refused(fault)
         event = batch.events[0]
-        refusal = Refusal(
-            code=RefusalCode.E_STORE,
-            reason=f"the store refused it: {error.kind} ({error.sqlstate})",
-            event_type=event.type,
-            event_id=event.id,
-            workspace_id=event.data.get("workspace_id"),
-        )
         record = batch.record_of(event, self._sink.topics)
-        log.error("event_refused_by_store", type=event.type, event_id=event.id, sqlstate=error.sqlstate)
-        alone = Batch(spans=batch.spans, refusals=[*batch.refusals, (record, refusal)], records=batch.records)
-        await self._apply_claimed(alone)
+        log.error("event_refused", code=str(fault.code), reason=fault.reason, type=event.type, event_id=event.id)
+        refusals = [*batch.refusals, (record, fault.refusal_of(event))]
+        await self._apply_claimed(Batch(spans=batch.spans, refusals=refusals, records=batch.records))
+        self.totals.faults += 1
 
     def _note(self, batch: Batch, outcome: Outcome) -> None:
-        if batch.events:
-            self._refused_in_a_row = 0
+        if not outcome.faults:  # else the sink has counted them, in their order
+            self._guard.accepted(len(batch.events))
         self.reached |= {tp: span.reached for tp, span in batch.spans.items()}
-        for name in ("events", "posted", "repeats", "parked", "released", "refused"):
-            setattr(self.totals, name, getattr(self.totals, name) + getattr(outcome, name))
+        self.totals.add(outcome)
 
 
 def split(batch: Batch, topics: Mapping[str, str]) -> list[Batch]:

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.schemas.event import Event, Refusal
+
+if TYPE_CHECKING:
+    from tailrace.consumers.guard import RefusalGuard
 
 
 class Record(NamedTuple):
@@ -44,7 +47,8 @@ class Batch:
     """Decoded records of several partitions, in each partition's log order.
 
     `records` holds the raw record of every event and refusal by (topic, partition, offset), as parking and dead
-    letters keep it.
+    letters keep it. `wake` are refused events that nobody waits for any more: what was held behind them goes on.
+    `guard` judges how many events may be refused by faults of ours; None: any number.
     """
 
     spans: dict[TopicPartition, Span] = field(default_factory=dict)
@@ -52,6 +56,8 @@ class Batch:
     refusals: list[tuple[Record, Refusal]] = field(default_factory=list)
     records: dict[tuple[str, int, int], Record] = field(default_factory=dict)
     ignored: int = 0
+    wake: frozenset[str] = frozenset()
+    guard: "RefusalGuard | None" = None
 
     def record_of(self, event: Event, topics: Mapping[str, str]) -> Record:
         """The raw record that an event came from."""
@@ -68,3 +74,10 @@ class Outcome:
     parked: int = 0
     released: int = 0
     refused: int = 0
+    faults: int = 0
+    """Of the refused, those that fit the contract: the store or a projection failed on them."""
+
+    def add(self, other: "Outcome") -> None:
+        """Count what another transaction, or another part of this one, did as well."""
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)

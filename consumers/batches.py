@@ -25,8 +25,10 @@ def add_records(
     like an event.
     """
     newest: datetime | None = None
+    appended_at, appended_ms = append_time(records[0]), records[0].timestamp_ms
     for record in records:
-        appended_at = append_time(record)
+        if record.timestamp_ms != appended_ms:  # a producer's batch has one append time
+            appended_at, appended_ms = append_time(record), record.timestamp_ms
         decoded = decode(short, record.key, record.value, appended_at)
         if decoded is None:
             batch.ignored += 1
@@ -61,4 +63,6 @@ def without(batch: Batch, partitions: Iterable[TopicPartition], topics: Mapping[
         refusals=[(r, why) for r, why in batch.refusals if TopicPartition(r.topic, r.partition) not in dropped],
         records={at: r for at, r in batch.records.items() if TopicPartition(r.topic, r.partition) not in dropped},
         ignored=batch.ignored,
+        wake=batch.wake,
+        guard=batch.guard,
     )

@@ -6,7 +6,8 @@ ConsumerError
 ├── RefusedByStore   the store refuses one event for what it is: a dead letter
 ├── LogUnreachable   the broker does not answer: ask again
 ├── OutOfRangeError  a position lies outside of the log: claim again, which finds out why
-└── GaveUpError      a batch failed too often for reasons that should have passed: the process ends
+├── GaveUpError      a batch failed too often for reasons that should have passed: the process ends
+└── TooManyRefused   events are refused by a fault of ours, too many for bad events: the process ends
 """
 
 from tailrace.consumers.batch import TopicPartition
@@ -50,6 +51,17 @@ class GaveUpError(ConsumerError):
 
     def __init__(self, attempts: int, kind: str) -> None:
         super().__init__(f"gave up after {attempts} attempts: {kind}", fix="restart the worker; tailrace doctor")
+
+
+class TooManyRefusedError(ConsumerError):
+    """Event after event is refused by a fault of ours; what fails is the program or the store, not the events."""
+
+    def __init__(self, count: str, reason: str) -> None:
+        super().__init__(
+            f"{count} were refused by a fault of ours ({reason}): these are no bad events. The positions stand where "
+            "everything before them is applied or recorded",
+            fix="mend the fault and start the worker again, then `tailrace dlq ls`, `tailrace dlq redrive`",
+        )
 
 
 class LogUnreachableError(ConsumerError):

@@ -1,7 +1,7 @@
 """The codes of dead letters (rule X)."""
 
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 
 class RefusalCode(StrEnum):
@@ -28,3 +28,7 @@ class RefusalCode(StrEnum):
     E_ORPHAN = "E_ORPHAN", "The message or file that it is about did not come within the parking limit."
     E_STORE = "E_STORE", "The store refused it."
     E_PROJECTION = "E_PROJECTION", "A projection failed on it: a fault of ours."
+
+
+OWN_FAULTS: Final = frozenset({RefusalCode.E_STORE, RefusalCode.E_PROJECTION})
+"""Refusals of events that fit the contract: later events of their subject wait behind them (rule X)."""

@@ -8,7 +8,7 @@ rows of other entities is recounted afterwards from what is stored.
 from collections.abc import Sequence
 from datetime import datetime
 
-from tailrace.consumers.batch import Batch, Outcome
+from tailrace.consumers.batch import Outcome
 from tailrace.consumers.postgres import files
 from tailrace.consumers.postgres.effects import PlainWork, apply_activity, apply_effects, apply_last_seen
 from tailrace.consumers.postgres.messages import MessageWork
@@ -29,9 +29,8 @@ _MAKES_ACTIVE = frozenset({"collab.channel.read", "collab.activity.recorded", "c
 _SHARES = frozenset({"collab.file.shared", "collab.file.unshared"})
 
 
-async def apply_events(session: Session, batch: Batch, parking: Parking) -> Outcome:
-    """Apply the batch's events; all of them, or an exception and nothing."""
-    events = batch.events
+async def apply_events(session: Session, events: Sequence[Event], parking: Parking) -> Outcome:
+    """Apply the events, in the order of each key; all of them, or an exception and nothing."""
     postings = await fold_postings(session, events)
     released = await parking.release([posted.message_id for posted in postings.ids] + files.uploaded(events))
     rest = [event for event in events if event.type != POSTED] + released
@@ -65,7 +64,6 @@ async def apply_events(session: Session, batch: Batch, parking: Parking) -> Outc
         repeats=postings.repeats,
         parked=len(parking.parked),
         released=len(parking.released),
-        refused=len(batch.refusals),
     )
 
 

@@ -4,22 +4,30 @@ BEGIN · advance progress by compare-and-set · lock · apply · dead letters ·
 nothing; a COMMIT whose answer was lost is found out by looking at the progress row (`PostgresSink.apply`).
 """
 
-import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 
 import asyncpg
+import structlog
 
-from tailrace.consumers.batch import Batch, Outcome, Record
-from tailrace.consumers.errors import RefusedByStoreError
+from tailrace.consumers.batch import Batch, Outcome
+from tailrace.consumers.faults import fault_of
+from tailrace.consumers.guard import RefusalGuard
 from tailrace.consumers.postgres.apply import apply_events
-from tailrace.consumers.postgres.parking import Parking
+from tailrace.consumers.postgres.isolating import Isolation
+from tailrace.consumers.postgres.letters import Letters
 from tailrace.consumers.postgres.progress_store import ProgressStore
-from tailrace.consumers.postgres.session import Session, to_json
+from tailrace.consumers.postgres.session import Session
+from tailrace.errors import PreconditionError
 from tailrace.months.keeper import ensure_months
 from tailrace.projections.postings import POSTED
-from tailrace.schemas.event import Refusal
+from tailrace.schemas.event import Event
 from tailrace.settings import PostgresSettings
+
+log = structlog.get_logger()
+
+Apply = Callable[[Session, Letters, list[Event]], Awaitable[tuple[Outcome, RefusalGuard | None]]]
+"""Applies events inside a transaction; the guard counts what it refused, None where that was nothing."""
 
 STRUCTURAL_TOPICS = frozenset({"directory", "files"})
 """Topics whose events change rows that belong to other partitions (erasure, memberships, files in messages)."""
@@ -66,6 +74,22 @@ def is_unreachable(error: BaseException) -> bool:
     ) and not isinstance(error, asyncpg.QueryCanceledError)  # fmt: skip
 
 
+def _is_of_an_event(error: Exception) -> bool:
+    """Whether taking the batch apart helps. Raises `PreconditionError` where the store would take nothing."""
+    if is_retryable(error):
+        return False
+    fault = fault_of(error)
+    if fault is not None:
+        log.warning("batch_taken_apart", code=str(fault.code), reason=fault.reason)
+    elif isinstance(error, asyncpg.PostgresError):
+        # `from None`: the driver's message and DETAIL quote values of the event.
+        kind = f"{type(error).__name__} ({error.sqlstate})"
+        raise PreconditionError(
+            f"the store takes nothing: {kind}", fix="tailrace db migrate; tailrace doctor"
+        ) from None
+    return fault is not None
+
+
 class PostgresSink:
     """The PostgreSQL side of one worker."""
 
@@ -101,27 +125,30 @@ class PostgresSink:
         """Close the connection."""
         await self.progress.close()
 
-    async def apply(self, batch: Batch, refused: Iterable[tuple[Record, Refusal]] = ()) -> Outcome:
-        """Apply a batch exactly once.
+    async def apply(self, batch: Batch) -> Outcome:
+        """Apply a batch exactly once. Events that cannot be applied become dead letters, and their subjects wait.
 
-        Raises `FencedError` (nothing applied), `RefusedByStoreError` (nothing applied, and it would fail again), or
-        what `is_retryable` accepts: then it is unknown whether it was applied, and calling again with the same batch is
-        right, because a progress row that stands where the batch ends, with our epoch, means that it was.
+        Raises `FencedError` or `TooManyRefusedError` (nothing applied), or what `is_retryable` accepts: then it is
+        unknown whether it was applied, and calling again with the same batch is right, because a progress row that
+        stands where the batch ends, with our epoch, means that it was.
         """
         connection = await self.progress.connection()
         await self._ensure_months(connection, batch)
         try:
-            return await self._transaction(connection, batch, refused)
-        except asyncpg.PostgresError as error:
-            if is_retryable(error):
+            return await self._transaction(connection, batch, self._apply_at_once)
+        except Exception as error:
+            if not _is_of_an_event(error):
                 raise
-            # `from None`: the driver's message and DETAIL quote values of the event.
-            raise RefusedByStoreError(error.sqlstate or "?????", type(error).__name__) from None
-        except (ValueError, asyncpg.DataError) as error:
-            raise RefusedByStoreError("client", type(error).__name__) from None
         finally:
-            if connection.is_in_transaction():
-                await self._rollback(connection)
+            await self._leave(connection)
+        try:
+            return await self._transaction(connection, batch, self._apply_in_parts)
+        finally:
+            await self._leave(connection)
+
+    async def _leave(self, connection: asyncpg.Connection) -> None:
+        if not connection.is_closed() and connection.is_in_transaction():
+            await self._rollback(connection)
 
     async def _rollback(self, connection: asyncpg.Connection) -> None:
         try:
@@ -129,57 +156,51 @@ class PostgresSink:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self.progress.discard()
 
-    async def _transaction(
-        self, connection: asyncpg.Connection, batch: Batch, refused: Iterable[tuple[Record, Refusal]]
-    ) -> Outcome:
+    async def _transaction(self, connection: asyncpg.Connection, batch: Batch, apply: Apply) -> Outcome:
         session = Session(connection, self.progress.statements)
         await connection.execute(self._begin)
         if not await self.progress.advance(session, batch.spans):
             await connection.execute("ROLLBACK")
             await self.progress.explain_fence(batch.spans)
             return Outcome(events=len(batch.events), refused=len(batch.refusals))
-        structural = any(event.topic in STRUCTURAL_TOPICS for event in batch.events)
+        letters = Letters(session, self.progress.projection, self.topics, batch)
+        await letters.load()
+        events = [*letters.woken, *batch.events]
+        structural = any(event.topic in STRUCTURAL_TOPICS for event in events)
         await session.fetch("couple_exclusive" if structural else "couple_shared", self._settings.schema_collab)
-        outcome = Outcome()
-        if batch.events:
-            parking = Parking(
-                session, self.progress.projection, self.topics, lambda event: batch.record_of(event, self.topics)
-            )
-            outcome = await apply_events(session, batch, parking)
-        dead = [*batch.refusals, *refused]
-        await self._add_dead_letters(session, dead)
-        outcome.refused = len(dead)
+        outcome, guard = await apply(session, letters, events)
+        outcome.refused = await letters.write()
         await connection.execute("COMMIT")
+        if batch.guard is not None and guard is not None:
+            batch.guard.adopt(guard)
         return outcome
 
-    async def _add_dead_letters(self, session: Session, refused: list[tuple[Record, Refusal]]) -> None:
-        if not refused:
-            return
-        await session.fetch(
-            "add_dead_letters",
-            self.progress.projection,
-            [record.topic for record, _ in refused],
-            [record.partition for record, _ in refused],
-            [record.offset for record, _ in refused],
-            [record.key for record, _ in refused],
-            [str(refusal.code) for _, refusal in refused],
-            [refusal.reason for _, refusal in refused],
-            [record.value for record, _ in refused],
-            [to_json([[name, base64.b64encode(value).decode()] for name, value in r.headers]) for r, _ in refused],
-            [refusal.event_type for _, refusal in refused],
-            [refusal.event_id for _, refusal in refused],
-            [refusal.workspace_id for _, refusal in refused],
-        )
+    async def _apply_at_once(
+        self, session: Session, letters: Letters, events: list[Event]
+    ) -> tuple[Outcome, RefusalGuard | None]:
+        admitted = letters.line.admit(events)
+        outcome = await apply_events(session, admitted, letters.parking(admitted)) if admitted else Outcome()
+        return outcome, None
+
+    async def _apply_in_parts(
+        self, session: Session, letters: Letters, events: list[Event]
+    ) -> tuple[Outcome, RefusalGuard | None]:
+        parts = Isolation(session, letters, is_retryable)
+        await parts.apply(events)
+        return parts.outcome, parts.guard
 
     async def _ensure_months(self, connection: asyncpg.Connection, batch: Batch) -> None:
         """Make the months that the batch's rows fall into, in transactions of their own, before the batch's begins."""
-        wanted: dict[str, set[date]] = {"collab.messages": set(), "analytics.events": set()}
+        messages: set[tuple[int, int]] = set()
+        activity: set[tuple[int, int]] = set()
         for event in batch.events:
             if event.type == POSTED:
-                wanted["collab.messages"].add(event.data["created_at"].date().replace(day=1))
+                created_at = event.data["created_at"]
+                messages.add((created_at.year, created_at.month))
             elif event.type == "collab.activity.recorded":
-                wanted["analytics.events"].add(event.time.date().replace(day=1))
-        for table, months in wanted.items():
+                activity.add((event.time.year, event.time.month))
+        for table, wanted in (("collab.messages", messages), ("analytics.events", activity)):
+            months = {date(year, month, 1) for year, month in wanted}
             if missing := months - self._months.get(table, set()):
                 await ensure_months(connection, self.progress.statements.schemas, table, sorted(missing))
                 self._months.setdefault(table, set()).update(months)

@@ -14,7 +14,7 @@ from tailrace.errors import PreconditionError
 from tailrace.operations.database import connection
 from tailrace.settings import Settings
 from tailrace.verification.compare import TableReport, begin, compare_rows, document, prepare, rows_of
-from tailrace.verification.compare_dead_letters import compare_dead_letters, dead_letters, given_up
+from tailrace.verification.compare_dead_letters import compare_dead_letters, dead_letters, left_out, waiting_events
 from tailrace.verification.compare_search import compare_search
 from tailrace.verification.fold import fold
 from tailrace.verification.fold_log import FreeRow, Table
@@ -64,7 +64,7 @@ def verify(
             begin(conn, settings)
             letters = dead_letters(conn, settings, TOPICS)
             outcome.behind = _behind(conn, settings, reading)
-            gone = given_up(letters)
+            gone = left_out(reading.events, letters, waiting_events(conn, settings, TOPICS))
             watch("fold", 0, len(reading.events))
             expected = fold(e for e in reading.events if (e.topic, e.partition, e.offset) not in gone)
             watch("fold", len(reading.events), len(reading.events))

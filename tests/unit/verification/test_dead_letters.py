@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tailrace.schemas.event import Event
-from tailrace.verification.compare_dead_letters import DeadLetter, compare_dead_letters, given_up
+from tailrace.verification.compare_dead_letters import DeadLetter, Waiting, compare_dead_letters, left_out
 from tailrace.verification.reading import Reading, Refused
 
 WEEK = timedelta(days=7)
@@ -82,6 +82,43 @@ def test_what_waits_for_nothing_is_never_an_orphan(given: Any):
     assert compare([letter(0, "E_ORPHAN")], [given.joined()]).count == 1
 
 
-def test_only_orphans_that_nobody_redrove_are_given_up():
-    letters = [letter(1, "E_ORPHAN"), letter(2, "E_ORPHAN", is_resolved=True), letter(3)]
-    assert given_up(letters) == {("t", 0, 1)}
+def test_a_refused_copy_of_a_redriven_record_has_no_letter_of_its_own():
+    refused = [Refused("t", 0, 3, "E_SCHEMA"), Refused("t", 0, 7, "E_SCHEMA")]
+    assert compare([replace(letter(3), again=((7, "E_SCHEMA"),))], refused=refused).count == 0
+    assert compare([replace(letter(3), again=((8, "E_SCHEMA"),))], refused=refused).count == 1
+
+
+# ── what the tables cannot show ──
+def logged(*events: Event) -> list[Event]:
+    return [replace(event, topic="t", partition=0, offset=offset) for offset, event in enumerate(events)]
+
+
+def offsets_left_out(events: list[Event], letters: Sequence[DeadLetter], waiting: Sequence[Waiting] = ()) -> set[int]:
+    return {offset for _, _, offset in left_out(events, letters, waiting)}
+
+
+def test_every_record_of_an_event_that_the_store_refuses_is_left_out(given: Any):
+    event = given.user()
+    events = logged(event, given.user(), event)
+    assert offsets_left_out(events, [replace(letter(0, "E_STORE"), event_id=event.id)]) == {0, 2}
+
+
+def test_records_before_the_one_that_was_applied_after_all_are_left_out(given: Any):
+    event = given.user()
+    applied = replace(letter(0, "E_PROJECTION", is_resolved=True), event_id=event.id, void_until=2)
+    assert offsets_left_out(logged(event, event, event, event), [applied]) == {0, 1}
+
+
+def test_events_that_wait_are_left_out_from_their_first_record_behind_the_letter_on(given: Any):
+    event = given.user()
+    assert offsets_left_out(logged(event, event, event), [], [Waiting(event.id, ("t", 0, 1))]) == {1, 2}
+
+
+def test_an_orphan_is_left_out_until_it_was_given_up(given: Any):
+    event = given.edited("b")
+    given_up = replace(letter(0, "E_ORPHAN"), event_id=event.id, void_until=2)
+    assert offsets_left_out(logged(event, event, event), [given_up]) == {0, 1}
+
+
+def test_what_another_projection_could_not_write_is_left_in(given: Any):
+    assert offsets_left_out(logged(given.user()), [letter(0, "E_STORE", projection="search")]) == set()
