@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import psycopg
 from contract_events import CloudEvent, id_of, named, world_of
@@ -45,7 +46,7 @@ def log_of(events: Iterable[CloudEvent], settings: Settings, *, partitions: int 
         known = EVENT_TYPES.get(event["type"])
         short = known.topic if known else "conversations"
         key = key_of(event["type"], event["data"]) if known else event["data"]["channel_id"]
-        partition = int(key.replace("-", ""), 16) % partitions
+        partition = crc32(key.encode()) % partitions
         offset = offsets.get((short, partition), 0)
         offsets[short, partition] = offset + 1
         value = event["raw"] if "raw" in event else json.dumps(event).encode()
