@@ -1,0 +1,9 @@
+DROP VIEW
+    analytics.workspaces, analytics.channels, analytics.messages, analytics.messages_text,
+    analytics.calendar, analytics.workspace_days, analytics.freshness_partitions, analytics.freshness,
+    analytics.dead_letters, analytics.daily_activity, analytics.hourly_activity, analytics.hourly_channel_activity,
+    analytics.user_daily, analytics.active_users, analytics.retention_weekly, analytics.channel_members_current,
+    analytics.channel_members_history, analytics.channel_growth, analytics.top_reactions, analytics.thread_stats,
+    analytics.response_times, analytics.daily_activity_local, analytics.hourly_activity_local, analytics.rollup_differences;
+DROP TABLE runtime.time_zones;
+DROP INDEX collab.messages_times, collab.messages_archive_times, collab.message_reactions_first_added;
