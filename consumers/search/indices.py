@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 TEMPLATE_PRIORITY: Final = 200
 CREATED_AT_ONCE: Final = 4
+PURGE_PAGE: Final = 1_000
 
 
 def connect(url: str, settings: ElasticsearchSettings) -> AsyncElasticsearch:
@@ -128,3 +129,40 @@ class Indices:
         for name in sorted(names):
             await self._client.indices.delete(index=name, ignore_unavailable=True)
             log.info("index_dropped", index=name)
+
+    async def count(self, names: Collection[str], workspace_id: str, before: str) -> int:
+        """Number of a workspace's live messages in these indices that were created before an RFC 3339 time."""
+        query = {
+            "bool": {"filter": [{"term": {"workspace_id": workspace_id}}, {"range": {"created_at": {"lt": before}}}]}
+        }
+        await self._client.indices.refresh(index=",".join(names), ignore_unavailable=True)
+        answer = await self._client.count(index=",".join(names), query=query, ignore_unavailable=True)
+        return int(answer["count"])
+
+    async def purge(self, index: str, workspace_id: str) -> int:
+        """Delete a workspace's messages from an index that does not show them any more; returns their number."""
+        await self._client.indices.refresh(index=index)
+        purged = 0
+        while True:
+            page = await self._client.search(
+                index=index,
+                size=PURGE_PAGE,
+                query={"term": {"workspace_id": workspace_id}},
+                source=False,
+                version=True,
+                sort=["_doc"],
+            )
+            hits = page["hits"]["hits"]
+            if not hits:
+                return purged
+            operations = [
+                {"delete": {"_id": hit["_id"], "version": hit["_version"], "version_type": "external_gte"}}
+                for hit in hits
+            ]
+            await self._client.bulk(index=index, operations=operations, refresh=True, filter_path="errors")
+            purged += len(hits)
+
+    async def versions(self, index: str, ids: Sequence[str]) -> dict[str, int]:
+        """External versions of the documents that an index holds, tombstones included."""
+        answer = await self._client.mget(index=index, ids=ids, source=False, filter_path="docs._id,docs._version")
+        return {doc["_id"]: doc["_version"] for doc in answer.get("docs", []) if "_version" in doc}

@@ -95,11 +95,7 @@ class Layout:
 
     def shown(self, index: str, alias: str) -> dict[str, Any] | None:
         """Filter with which a reader sees an index through the alias; None: not at all."""
-        name = index.removeprefix(self.prefix)
-        number = 1
-        head, _, tail = name.rpartition("_v")
-        if head and tail.isdigit():
-            name, number = head, int(tail)
+        name, number = self._parsed(index)
         if number != self.live(alias):
             return None
         hidden: list[dict[str, Any]] = []
@@ -114,6 +110,15 @@ class Layout:
                 return None
         live = {"exists": {"field": "workspace_id"}}
         return {"bool": {"filter": [live], "must_not": hidden}} if hidden else live
+
+    def generation(self, index: str) -> int:
+        """Number of the generation that an index belongs to, by its full name."""
+        return self._parsed(index)[1]
+
+    def _parsed(self, index: str) -> tuple[str, int]:
+        name = index.removeprefix(self.prefix)
+        head, _, tail = name.rpartition("_v")
+        return (head, int(tail)) if head and tail.isdigit() else (name, 1)
 
     def _elsewhere(self, number: int) -> list[str]:
         return sorted(w for w, r in self.routes.items() if r.route != SHARED and shared_number(w) == number)

@@ -103,12 +103,20 @@ class Reach:
     jobs: set[tuple[str, str]] = field(default_factory=set)
 
 
-async def reach(database: Database, dirty: Dirty, indexed_below: int, inline_max: int) -> Reach:
-    """Everything that these events reach, by what PostgreSQL holds.
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """Before which offsets postings were indexed already: of any partition, and of each channel's own.
 
-    Messages posted at or behind the offset `indexed_below` are left out where a name reaches them: their postings are
-    still to come, and will be read with the name as it is then. Must be called inside a snapshot.
+    What a name reaches behind them is left out: those postings are still to come, and will be read with the name as it
+    is then.
     """
+
+    anywhere: int
+    in_channel: Mapping[str, int]
+
+
+async def reach(database: Database, dirty: Dirty, indexed: Indexed, inline_max: int) -> Reach:
+    """Everything that these events reach, by what PostgreSQL holds. Must be called inside a snapshot."""
     found = Reach(set(dirty.messages), set(dirty.files), set(dirty.members))
     if dirty.posted:
         found.messages |= {r[0] for r in await database.fetch("replies_below", list(dirty.posted))}
@@ -118,14 +126,14 @@ async def reach(database: Database, dirty: Dirty, indexed_below: int, inline_max
         found.members |= _pairs(await database.fetch("members_of_sessions", list(dirty.sessions)))
     found.jobs |= {("workspace", workspace_id) for workspace_id in dirty.ended_workspaces}
     await _reach_of_users(database, dirty, found, inline_max)
-    for kind, query, subjects in (
-        ("user", "messages_of_users", dirty.users),
-        ("channel", "messages_of_channels", dirty.channels),
+    for kind, query, limits in (
+        ("user", "messages_of_users", dict.fromkeys(dirty.users, indexed.anywhere)),
+        ("channel", "messages_of_channels", {c: indexed.in_channel.get(c, 0) for c in dirty.channels}),
     ):
-        wanted = sorted(subject for subject in subjects if (kind, subject) not in found.jobs)
-        if wanted and indexed_below:
+        wanted = sorted(subject for subject, below in limits.items() if below and (kind, subject) not in found.jobs)
+        if wanted:
             rows = await database.fetch(query, wanted, inline_max + 1)
-            _take_messages(found, kind, rows, indexed_below, inline_max)
+            _take_messages(found, kind, rows, limits, inline_max)
     # Of the messages that hold a file, has_files may be another.
     touched = [file_id for _, file_id in found.files]
     if touched:
@@ -152,20 +160,23 @@ async def _reach_of_users(database: Database, dirty: Dirty, found: Reach, inline
 
 
 def _take_messages(
-    found: Reach, kind: str, rows: Iterable[asyncpg.Record], indexed_below: int, inline_max: int
+    found: Reach, kind: str, rows: Iterable[asyncpg.Record], limits: Mapping[str, int], inline_max: int
 ) -> None:
     """Take the messages of each subject into the batch while there is room; a subject with more becomes a job."""
-    by_subject: dict[str, list[asyncpg.Record]] = {}
+    held: dict[str, int] = {}
+    indexed: dict[str, set[str]] = {}
     for row in rows:
-        by_subject.setdefault(row["subject"], []).append(row)
+        subject = row["subject"]
+        held[subject] = held.get(subject, 0) + 1
+        if row["log_offset"] < limits[subject]:
+            indexed.setdefault(subject, set()).add(row["message_id"])
     room = inline_max
-    for subject, held in sorted(by_subject.items(), key=lambda item: (len(item[1]), item[0])):
-        if len(held) > room:
+    for subject, messages in sorted(indexed.items(), key=lambda item: (len(item[1]), item[0])):
+        if held[subject] > inline_max or len(messages) > room:
             found.jobs.add((kind, subject))
-            continue
-        messages = {row["message_id"] for row in held if row["log_offset"] < indexed_below}
-        room -= len(messages)
-        found.messages |= messages
+        else:
+            room -= len(messages)
+            found.messages |= messages
 
 
 def _pairs(rows: Iterable[asyncpg.Record]) -> Pairs:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tailrace.addresses import resolve
 from tailrace.consumers.postgres.progress_store import ProgressStore
+from tailrace.consumers.search.beside import Beside, make_tools
 from tailrace.consumers.search.indices import connect
 from tailrace.consumers.search.reading import Database
 from tailrace.consumers.search.sink import SearchSink
@@ -21,3 +22,10 @@ def search_sink(settings: Settings, projection: Projection, postgres: str, topic
     progress = ProgressStore(postgres, settings.postgres, projection.name, projection.version)
     database = Database(postgres, settings.postgres, f"tailrace worker {projection.name}: reading")
     return SearchSink(client, progress, database, settings.elasticsearch, topics)
+
+
+def search_jobs(settings: Settings, projection: Projection, postgres: str, owner: str) -> Beside:
+    """What does this worker's share of the jobs, with connections of its own."""
+    client = connect(resolve(settings).elasticsearch, settings.elasticsearch)
+    database = Database(postgres, settings.postgres, f"tailrace worker {projection.name}: jobs")
+    return Beside(make_tools(client, database, settings.elasticsearch), client, settings.elasticsearch, owner)

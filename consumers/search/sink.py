@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from tailrace.consumers.batch import Batch, Outcome
+from tailrace.consumers.batch import Batch, Outcome, TopicPartition
 from tailrace.consumers.postgres.progress_store import ProgressStore
 from tailrace.consumers.postgres.session import Session
 from tailrace.consumers.postgres.sink import is_retryable, is_unreachable
@@ -21,10 +21,11 @@ from tailrace.consumers.search.bulk import PASSING, BulkWriter, MissingIndexErro
 from tailrace.consumers.search.indices import Indices
 from tailrace.consumers.search.layout import Document, Layout
 from tailrace.consumers.search.layouts import Layouts
-from tailrace.consumers.search.reading import Database, Reach, documents, reach
+from tailrace.consumers.search.reading import Database, Indexed, Reach, documents, reach
 from tailrace.consumers.search.routing import wanted_moves
 from tailrace.projections.documents import Dirty, dirty_documents
 from tailrace.projections.registry import POSTGRES
+from tailrace.schemas.event import Event
 from tailrace.schemas.refusals import RefusalCode
 from tailrace.settings import ElasticsearchSettings
 
@@ -104,7 +105,7 @@ class SearchSink:
             await self._layouts.raise_epoch()
         for _ in range(LAYOUT_CHANGES_MAX):
             layout = await self._layouts.current()
-            found, moves, dirty_now = await self._read(dirty)
+            found, moves, dirty_now = await self._read(batch, dirty)
             rejected = await self._write(layout, dirty_now)
             if await self._commit(batch, layout, found.jobs | moves, self._letters(batch, dirty, rejected)):
                 return Outcome(events=len(batch.events), refused=len(batch.refusals))
@@ -133,14 +134,20 @@ class SearchSink:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)
 
-    async def _read(self, dirty: Dirty) -> tuple[Reach, set[tuple[str, str]], list[Document]]:
-        indexed_below = 0
-        if dirty.users or dirty.channels:
+    async def _read(self, batch: Batch, dirty: Dirty) -> tuple[Reach, set[tuple[str, str]], list[Document]]:
+        anywhere = 0
+        if dirty.users:
             name, version = self.progress.projection, self.progress.version
             rows = await self._database.fetch("conversations_reached", name, version, self.topics["conversations"])
-            indexed_below = rows[0][0]
+            anywhere = rows[0][0]
+        # A channel and its messages share a partition, of which everything before this batch was indexed.
+        in_channel = {
+            channel_id: batch.spans[_partition(dirty.origin[channel_id], self.topics)].expected
+            for channel_id in dirty.channels
+        }
+        indexed = Indexed(anywhere, in_channel)
         async with self._database.snapshot():
-            found = await reach(self._database, dirty, indexed_below, self._settings.inline_max)
+            found = await reach(self._database, dirty, indexed, self._settings.inline_max)
             moves = await wanted_moves(self._database, dirty.counted_workspaces, self._settings)
             return found, moves, await documents(self._database, found.messages, found.files, found.members)
 
@@ -202,3 +209,7 @@ class SearchSink:
                 event.id, event.data.get("workspace_id"),
             )  # fmt: skip
         return list(letters.values())
+
+
+def _partition(event: Event, topics: Mapping[str, str]) -> TopicPartition:
+    return TopicPartition(topics[event.topic], event.partition)

@@ -94,4 +94,6 @@ async def _documents(database: Database, alias: str, rows: list[Any]) -> list[Do
     if alias == "messages":
         return await documents(database, messages={row["id" if "id" in row else "message_id"] for row in rows})
     pairs = {(row[0], row[1]) for row in rows}
-    return await documents(database, **{"files" if alias == "files" else "members": pairs})
+    if alias == "files":
+        return await documents(database, files=pairs)
+    return await documents(database, members=pairs)

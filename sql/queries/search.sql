@@ -94,3 +94,48 @@ SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::t
                          $9::text[], $10::text[], $11::text[])
 ON CONFLICT (projection, topic, partition, "offset") DO UPDATE
 SET attempts = d.attempts + 1, last_failed_at = now(), reason = excluded.reason, resolved_at = NULL
+
+-- name: begin_move
+INSERT INTO runtime.search_routes AS r (workspace_id, moving_to) VALUES ($1, $2)
+ON CONFLICT (workspace_id) DO UPDATE SET moving_to = excluded.moving_to, changed_at = now()
+
+-- name: switch_move
+-- Shown from the new place; the old one is still written until everybody knows.
+UPDATE runtime.search_routes SET route = moving_to, moving_to = route, changed_at = now()
+WHERE workspace_id = $1 AND moving_to = $2
+
+-- name: end_move
+UPDATE runtime.search_routes SET moving_to = NULL, changed_at = now() WHERE workspace_id = $1
+
+-- name: mark_high_volume
+INSERT INTO runtime.search_routes AS r (workspace_id, is_high_volume) VALUES ($1, $2)
+ON CONFLICT (workspace_id) DO UPDATE SET is_high_volume = excluded.is_high_volume
+
+-- name: begin_generation
+-- One at a time: where one is being built, that one goes on.
+INSERT INTO runtime.search_generations (alias, generation, state)
+SELECT $1, max(generation) + 1, 'building' FROM runtime.search_generations WHERE alias = $1
+ON CONFLICT DO NOTHING
+
+-- name: generations
+SELECT alias, generation, state, created_at FROM runtime.search_generations ORDER BY alias, generation
+
+-- name: keep_live
+UPDATE runtime.search_generations SET state = 'kept' WHERE alias = $1 AND state = 'live'
+
+-- name: show_generation
+UPDATE runtime.search_generations SET state = 'live' WHERE alias = $1 AND generation = $2
+
+-- name: drop_generation
+DELETE FROM runtime.search_generations WHERE alias = $1 AND generation = $2 AND state <> 'live' RETURNING generation
+
+-- name: raise_history_epoch
+UPDATE runtime.search_state SET history_epoch = history_epoch + 1, layout_epoch = layout_epoch + 1
+
+-- name: one_member_count
+SELECT coalesce(w.member_count, 0) AS member_count, coalesce(r.route, 'shared') AS route, r.moving_to,
+       coalesce(r.is_high_volume, false) AS is_high_volume,
+       to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS now
+FROM (SELECT $1::uuid AS workspace_id) AS k
+LEFT JOIN collab.workspaces w ON w.workspace_id = k.workspace_id
+LEFT JOIN runtime.search_routes r ON r.workspace_id = k.workspace_id

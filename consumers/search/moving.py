@@ -1,0 +1,116 @@
+"""Moves a workspace's messages to other indices while they are searched and written.
+
+Writes go to both places · the old messages are copied from PostgreSQL · both are counted · the alias changes in one
+step, which shows the new place and hides the old one · writes go to the new place only · the old copies go. A crash
+anywhere: the job begins that step again.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+
+from tailrace.consumers.search.jobs import Job, Tools, store, walk, write_all
+from tailrace.consumers.search.layout import Layout
+from tailrace.consumers.search.routing import wanted_route
+from tailrace.errors import TailraceError
+from tailrace.projections.documents import generation_name, shared_number
+from tailrace.settings import ElasticsearchSettings
+
+log = structlog.get_logger()
+
+COUNTS_MAX: Final = 20
+COUNT_PAUSE_S: Final = 1.0
+
+
+async def move(tools: Tools, job: Job, settings: ElasticsearchSettings) -> None:
+    """Bring the workspace where it belongs, and on if that changes meanwhile."""
+    while True:
+        row = await _state(tools, job)
+        wanted = wanted_route(
+            row["route"], row["member_count"], is_high_volume=row["is_high_volume"], settings=settings
+        )
+        if job.stored.get("phase") == "clean":
+            await _end(tools, job)
+        elif row["moving_to"] is not None:
+            await _copy_and_switch(tools, job, row)
+        elif wanted != row["route"]:
+            await _change(tools, "begin_move", job.subject, wanted)
+            await store(tools, job, {"walk": {}, "began": row["now"]})
+            log.info("workspace_moves", workspace=job.subject, route=row["route"], to=wanted)
+        else:
+            return
+
+
+async def _state(tools: Tools, job: Job) -> Any:
+    return (await tools.database.fetch("one_member_count", job.subject))[0]
+
+
+async def _change(tools: Tools, statement: str, *arguments: Any) -> None:
+    async with tools.database.transaction():
+        await tools.database.fetch(statement, *arguments)
+        await tools.database.fetch("raise_layout_epoch")
+    tools.layouts.forget()
+
+
+async def _copy_and_switch(tools: Tools, job: Job, row: Any) -> None:
+    for _ in range(COUNTS_MAX):
+        await walk(tools, job, lambda layout, found: write_all(tools, layout, found))
+        if await _counts_agree(tools, job, row):
+            break
+        # What was deleted there a moment ago is refused for a minute; what others are just writing comes.
+        await store(tools, job, {"walk": {}})
+        await asyncio.sleep(COUNT_PAUSE_S)
+    else:
+        raise TailraceError("the copy never held as many messages as the original")
+    await store(tools, job, {"phase": "clean", "left": row["route"]})
+    await _change(tools, "switch_move", job.subject, row["moving_to"])
+    await tools.layouts.current()
+
+
+async def _counts_agree(tools: Tools, job: Job, row: Any) -> bool:
+    """Whether old messages are as many there as here; new ones come to both while this counts."""
+    layout = await tools.layouts.current()
+    before = job.stored.get("began") or row["now"]
+    counts = [
+        await tools.indices.count(await _places(tools, layout, job.subject, route), job.subject, before)
+        for route in (row["route"], row["moving_to"])
+    ]
+    log.info("workspace_counted", workspace=job.subject, here=counts[0], there=counts[1])
+    return counts[0] == counts[1]
+
+
+async def _places(tools: Tools, layout: Layout, workspace_id: str, route: str) -> list[str]:
+    """Full names of the live generation's indices that hold a workspace on a route."""
+    live = layout.live("messages")
+    if route == "shared":
+        return [layout.full(f"messages_shared_{shared_number(workspace_id)}", live)]
+    if route == "own":
+        return [layout.full(f"messages_workspace_{workspace_id}", live)]
+    months = [name for name in await tools.indices.existing(layout.prefix) if f"messages_{workspace_id}_" in name]
+    return [name for name in months if layout.generation(name) == live] or [layout.full("messages_none", live)]
+
+
+async def _end(tools: Tools, job: Job) -> None:
+    """Write to the new place only, and take the old copies away. The switch may not have been made yet."""
+    left = job.stored["left"]
+    row = await _state(tools, job)
+    if row["route"] == left and row["moving_to"] is not None:
+        await _change(tools, "switch_move", job.subject, row["moving_to"])
+    layout = await tools.layouts.current()
+    await tools.indices.show(layout)
+    if row["moving_to"] is not None:
+        await _change(tools, "end_move", job.subject)
+    layout = await tools.layouts.current()
+    if left == "shared":
+        for number, _ in layout.generations["messages"]:
+            name = generation_name(f"messages_shared_{shared_number(job.subject)}", number)
+            await tools.indices.purge(f"{layout.prefix}{name}", job.subject)
+    elif left == "own":
+        names = [layout.full(f"messages_workspace_{job.subject}", n) for n, _ in layout.generations["messages"]]
+        await tools.indices.drop(names)
+    else:
+        existing = await tools.indices.existing(layout.prefix)
+        await tools.indices.drop([name for name in existing if f"messages_{job.subject}_" in name])
+    await store(tools, job, {"phase": None, "left": None})
+    log.info("workspace_moved", workspace=job.subject, route=row["route"])
