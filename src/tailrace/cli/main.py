@@ -23,6 +23,9 @@ COMMANDS: tuple[str, ...] = (
     "worker",
     "positions",
     "verify",
+    "query",
+    "report",
+    "sql",
 )
 """Modules of `tailrace.cli`, in the order of `--help`; each has `register(app)`."""
 
