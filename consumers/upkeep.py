@@ -1,6 +1,7 @@
 """What a worker does beside applying: relays dead letters, and gives up events that were parked too long."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -8,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from tailrace.consumers.batch import TopicPartition
 from tailrace.consumers.postgres.session import Statements
 from tailrace.consumers.relay import RELAY_BATCH_MAX, relay_once
 
@@ -16,17 +18,24 @@ log = structlog.get_logger()
 ROUND_S = 1.0
 ORPHANS_EVERY_ROUNDS = 30
 ORPHANS_MAX = 1_000
+RELEASED_MAX = 1_000
+
+Wake = Callable[[Mapping[TopicPartition, frozenset[str]]], None]
+"""Told the refused events, by partition, behind which nothing has to wait any more."""
 
 
 class Upkeep:
     """Runs beside one worker, on a connection and a producer of its own; every fault is logged and tried again."""
 
-    def __init__(self, dsn: str, bootstrap: str, statements: Statements, projection: str, topic: str) -> None:
+    def __init__(
+        self, dsn: str, bootstrap: str, statements: Statements, projection: str, topic: str, *, wake: Wake | None = None
+    ) -> None:
         self._dsn = dsn
         self._bootstrap = bootstrap
         self._statements = statements
         self._projection = projection
         self._topic = topic
+        self._wake = wake
         self._connection: asyncpg.Connection | None = None
         self._producer: AIOKafkaProducer | None = None
 
@@ -48,6 +57,7 @@ class Upkeep:
             connection = await self._connect()
             if parking_limit_s is not None:
                 await self._give_up(connection, datetime.now(UTC) - timedelta(seconds=parking_limit_s))
+            await self._wake_released(connection)
             while await self._relay(connection) == RELAY_BATCH_MAX:
                 pass
         except (asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError, TimeoutError) as error:
@@ -58,6 +68,16 @@ class Upkeep:
         rows = await connection.fetch(self._statements["overdue"], self._projection, parked_before, ORPHANS_MAX)
         if rows:
             log.warning("orphans_given_up", events=len(rows))
+
+    async def _wake_released(self, connection: asyncpg.Connection) -> None:
+        """Tell the worker of events that wait behind a dead letter which somebody has discarded."""
+        if self._wake is None:
+            return
+        released: dict[TopicPartition, set[str]] = {}
+        for row in await connection.fetch(self._statements["unblocked"], self._projection, RELEASED_MAX):
+            released.setdefault(TopicPartition(row["topic"], row["partition"]), set()).add(str(row["waits_for"]))
+        if released:
+            self._wake({partition: frozenset(refused) for partition, refused in released.items()})
 
     async def _relay(self, connection: asyncpg.Connection) -> int:
         waiting = await connection.fetchval(self._statements["has_unrelayed"], self._projection)

@@ -6,13 +6,13 @@ a batch that was decoded under an older claim is dropped, not applied.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from tailrace.consumers.applying import Applier
-from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
+from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
 from tailrace.consumers.batches import add_records
 from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Log
@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 IDLE_WAIT_MS = 200
 RECLAIM_WAIT_S = 1.0
+HALTED_WAIT_S = 5.0
+"""After so long a halted partition is looked at again: somebody may have lifted the halt."""
 COMMIT_INTERVAL_S = 2.0
 YIELD_EVERY_RECORDS = 250
 
@@ -56,6 +58,9 @@ class Worker:
         self._shorts = {full: short for short, full in self.sink.topics.items()}
         self._reading: dict[TopicPartition, _Reading] = {}
         self._unclaimed: set[TopicPartition] = set()
+        self._halted: set[TopicPartition] = set()
+        self._halted_again_at = 0.0
+        self._wakes: dict[TopicPartition, frozenset[str]] = {}
         self._claim_again_at = 0.0
         self._queue: asyncio.Queue[list[Batch]] = asyncio.Queue(maxsize=self.settings.batches_in_flight_max)
         self._applier = Applier(self.sink, self.settings, self._lost)
@@ -89,12 +94,14 @@ class Worker:
         self._draining = False
         self._reading = {}
         self._unclaimed = set(partitions)
+        self._halted = set()
         self._claim_again_at = 0.0
         log.info("partitions_assigned", partitions=len(partitions))
 
     async def _on_revoked(self, partitions: set[TopicPartition]) -> None:
         """Finish what is decoded, within the drain time; what is left is fenced by the next owner's claim."""
         self._unclaimed -= partitions
+        self._halted -= partitions
         if not partitions:
             return
         self._draining = True
@@ -120,6 +127,7 @@ class Worker:
 
     async def _claim(self) -> None:
         """Claim what was assigned. The store says where each partition stands; nothing is read before that."""
+        self._look_at_halted()
         wanted = frozenset(self._unclaimed)
         if not wanted or asyncio.get_running_loop().time() < self._claim_again_at:
             return
@@ -142,10 +150,11 @@ class Worker:
             claim = claims[partition]
             self._unclaimed.discard(partition)
             if claim.halted_code is not None:
-                log.warning(
-                    "partition_halted", topic=partition.topic, partition=partition.partition, code=claim.halted_code
-                )
+                if partition not in self._halted:
+                    log.warning("partition_halted", **partition._asdict(), code=claim.halted_code)
+                    self._halted.add(partition)
                 continue
+            self._halted.discard(partition)
             try:
                 check_position(claim, beginnings, ends)
             except HaltError as error:
@@ -158,8 +167,16 @@ class Worker:
         self.log.read_from(positions)
         log.info("partitions_claimed", partitions=len(positions))
 
+    def _look_at_halted(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._halted and now >= self._halted_again_at:
+            self._halted_again_at = now + HALTED_WAIT_S
+            self._unclaimed |= self._halted
+
     async def _halt(self, error: HaltError) -> None:
         log.error("partition_halted", **error.partition._asdict(), code=error.code)
+        self._halted.add(error.partition)
+        self._halted_again_at = asyncio.get_running_loop().time() + HALTED_WAIT_S
         self._reading.pop(error.partition, None)
         self.log.hold({error.partition})
         await self.sink.progress.halt(error.partition, error.code, error.reason)
@@ -170,11 +187,24 @@ class Worker:
         self._moved_at = asyncio.get_running_loop().time()
         while not self.stopping.is_set():
             await self._claim()
-            batches = await self._next_batches()
+            batches = self._woken() or await self._next_batches()
             if batches:
                 await self._queue.put(batches)
             else:
                 self._check_stall()
+
+    def wake(self, refused: Mapping[TopicPartition, frozenset[str]]) -> None:
+        """Let go on what waits behind these refused events, by partition; nothing else must hold it any more."""
+        self._wakes |= refused
+
+    def _woken(self) -> list[Batch]:
+        """Batches without records, behind all that is decoded: they move no position, and go on with what waited."""
+        wakes, self._wakes = self._wakes, {}
+        return [
+            Batch(spans={tp: Span(reading.claim.epoch, reading.position, reading.position, None, None, None)}, wake=ids)
+            for tp, ids in wakes.items()
+            if (reading := self._reading.get(tp)) is not None and not self._draining
+        ]
 
     async def _next_batches(self) -> list[Batch]:
         """Gather until the batch is full or the applier idle; meanwhile small batches grow up to their age."""

@@ -1,6 +1,7 @@
 """The progress rows of one projection, and the connection on which a worker moves them."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import asyncpg
 import structlog
@@ -30,13 +31,28 @@ class ProgressStore:
     async def connection(self) -> asyncpg.Connection:
         """The open connection; a new one where it was lost. Bounded by `connect_timeout_s`."""
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._dsn,
-                timeout=self._settings.connect_timeout_s,
-                command_timeout=self._settings.statement_timeout_ms / 1000 + 5,
-                server_settings={"application_name": f"tailrace worker {self.projection}"},
-            )
+            self._connection = await self._connect()
         return self._connection
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._dsn,
+            timeout=self._settings.connect_timeout_s,
+            command_timeout=self._settings.statement_timeout_ms / 1000 + 5,
+            server_settings={"application_name": f"tailrace worker {self.projection}"},
+        )
+
+    @asynccontextmanager
+    async def _apart(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for one statement, beside the batch that is being applied.
+
+        On the batch's own connection the statement could slip into its open transaction and be rolled back with it.
+        """
+        connection = await self._connect()
+        try:
+            yield connection
+        finally:
+            connection.terminate()
 
     def discard(self) -> None:
         """Drop the connection at once; what it was doing is rolled back by the server."""
@@ -59,15 +75,16 @@ class ProgressStore:
         A partition that is not known yet starts at its beginning, as given.
         """
         ordered = sorted(beginnings)
-        rows = await (await self.connection()).fetch(
-            self.statements["claim"],
-            self.projection,
-            self.version,
-            [tp.topic for tp in ordered],
-            [tp.partition for tp in ordered],
-            [beginnings[tp] for tp in ordered],
-            owner,
-        )
+        async with self._apart() as connection:
+            rows = await connection.fetch(
+                self.statements["claim"],
+                self.projection,
+                self.version,
+                [tp.topic for tp in ordered],
+                [tp.partition for tp in ordered],
+                [beginnings[tp] for tp in ordered],
+                owner,
+            )
         claims = (
             Claim(
                 TopicPartition(r["topic"], r["partition"]),
@@ -87,9 +104,8 @@ class ProgressStore:
 
     async def halt(self, partition: TopicPartition, code: str, reason: str) -> None:
         """Record that a partition stands still and why; it moves again only after an operator lifted it."""
-        await (await self.connection()).execute(
-            self.statements["halt"], self.projection, self.version, *partition, code, reason
-        )
+        async with self._apart() as connection:
+            await connection.execute(self.statements["halt"], self.projection, self.version, *partition, code, reason)
 
     async def advance(self, session: Session, spans: Spans) -> bool:
         """Move the progress of every partition; False, with nothing to be kept, where one of them is not ours any more.

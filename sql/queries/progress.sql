@@ -11,9 +11,10 @@ RETURNING topic, partition, next_offset, epoch, fingerprint, halted_code
 -- name: advance
 -- The first statement of every transaction. Compare-and-set: a partition of which no row comes back was moved or
 -- claimed by somebody else, and everything is rolled back. The arrays come sorted, so that two owners of the same
--- partitions queue instead of deadlocking.
+-- partitions queue instead of deadlocking. A batch without records (it releases what waited) moves nothing.
 UPDATE runtime.progress p
-SET next_offset = b.reached, fingerprint = b.fingerprint, updated_at = now(),
+SET next_offset = b.reached, updated_at = now(),
+    fingerprint = CASE WHEN b.reached = b.expected THEN p.fingerprint ELSE b.fingerprint END,
     event_time = greatest(p.event_time, b.event_time), append_time = greatest(p.append_time, b.append_time)
 FROM unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::timestamptz[], $10::timestamptz[])
     AS b (topic, partition, epoch, expected, reached, fingerprint, event_time, append_time)
