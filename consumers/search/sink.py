@@ -61,7 +61,7 @@ class SearchSink:
         self._client = client
         self._database = database
         self._settings = settings
-        self._writer = BulkWriter(client, settings)
+        self.writer = BulkWriter(client, settings)
         self._layouts = Layouts(database, Indices(client, settings), settings)
         self._indexed_at = 0.0
 
@@ -154,10 +154,10 @@ class SearchSink:
     async def _write(self, layout: Layout, found: Iterable[Document]) -> list[Rejection]:
         writes = layout.writes(found)
         try:
-            return await self._writer.send(writes)
+            return await self.writer.send(writes)
         except MissingIndexError as error:
             await self._layouts.make(layout, error.indices)
-            return await self._writer.send(writes)
+            return await self.writer.send(writes)
 
     async def _commit(
         self, batch: Batch, layout: Layout, jobs: Iterable[tuple[str, str]], letters: list[tuple[object, ...]]
