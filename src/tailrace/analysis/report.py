@@ -27,6 +27,7 @@ _HALF: Final = frozenset({"answers", "speed", "channels", "reactions"})
 ROWS_MAX: Final = 1_000
 _MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
 _SVG_GROUP_ID: Final = re.compile(r'<g id="[^"]*"')
+_SVG_METADATA: Final = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _DICTIONARY: Final = """
     SELECT meaning, deletes, bots, late, view, "column" FROM analytics.data_dictionary
     WHERE (view, "column") IN (('daily_activity_local', 'messages'), ('daily_activity_local', 'posters'),
@@ -149,7 +150,7 @@ def _figure(result: Result) -> Figure:
         size = (6.4, 4.3) if name in _HALF else (11.0, 3.9)
         text = render_chart(result, replace(_NO_FRAME, size=size), "svg").decode()
         # Groups are numbered anew in each picture, and an id may stand on a page once.
-        svg = _SVG_GROUP_ID.sub("<g", text[text.index("<svg") :])
+        svg = _SVG_GROUP_ID.sub("<g", _SVG_METADATA.sub("", text[text.index("<svg") :]))
     return Figure(name, result.query.title, result.query.description, svg, result, is_half=name in _HALF)
 
 
