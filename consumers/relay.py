@@ -1,11 +1,7 @@
-"""Dead letters from the table to the topic `collab.dead-letters`: an outbox, so the row is there before the record.
-
-Headers are those that Kafka Connect's and Spring's tools read, besides our own, so that their screens light up.
-"""
+"""Dead letters from the table to the topic `collab.dead-letters`: an outbox, so the row is there before the record."""
 
 import base64
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -13,44 +9,29 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from tailrace.consumers.postgres.session import Statements
+from tailrace.schemas.dead_letters import DeadLetter, Headers, dead_letter_headers
 
 RELAY_BATCH_MAX = 200
 SEND_TIMEOUT_S = 15.0
 DEAD_LETTER_BYTES_MAX = 4 * 2**20 - 64 * 2**10
 """Value size that fits the topic's limit of 4 MiB beside its headers."""
 
-Headers = list[tuple[str, bytes]]
 
-
-def dead_letter_headers(row: Any) -> Headers:
-    """Original headers, then ours, Kafka Connect's (`__connect.errors.*`) and Spring's (`kafka_dlt-original-*`)."""
-    original = [(name, base64.b64decode(value)) for name, value in orjson.loads(row["headers"])]
-    partition, offset = str(row["partition"]).encode(), str(row["offset"]).encode()
-    topic = row["topic"].encode()
-    return [
-        *original,
-        ("tr-code", row["code"].encode()),
-        ("tr-reason", row["reason"].encode()),
-        ("tr-projection", row["projection"].encode()),
-        ("tr-attempt", str(row["attempts"]).encode()),
-        ("tr-first-failed-at", _rfc3339(row["first_failed_at"])),
-        ("__connect.errors.topic", topic),
-        ("__connect.errors.partition", partition),
-        ("__connect.errors.offset", offset),
-        ("__connect.errors.stage", b"VALUE_CONVERTER"),
-        ("__connect.errors.exception.class.name", row["code"].encode()),
-        ("__connect.errors.exception.message", row["reason"].encode()),
-        ("kafka_dlt-original-topic", topic),
-        # Spring writes these three as big-endian integers.
-        ("kafka_dlt-original-partition", row["partition"].to_bytes(4, "big")),
-        ("kafka_dlt-original-offset", row["offset"].to_bytes(8, "big")),
-        ("kafka_dlt-original-timestamp", int(row["first_failed_at"].timestamp() * 1000).to_bytes(8, "big")),
-        ("kafka_dlt-exception-message", row["reason"].encode()),
-    ]
-
-
-def _rfc3339(time: datetime) -> bytes:
-    return time.isoformat().replace("+00:00", "Z").encode()
+def _headers(row: Any) -> Headers:
+    return dead_letter_headers(
+        DeadLetter(
+            topic=row["topic"],
+            partition=row["partition"],
+            offset=row["offset"],
+            headers=tuple((name, base64.b64decode(value)) for name, value in orjson.loads(row["headers"])),
+            code=row["code"],
+            reason=row["reason"],
+            projection=row["projection"],
+            attempts=row["attempts"],
+            first_failed_at=row["first_failed_at"],
+            appended_at=row["append_time"],
+        )
+    )
 
 
 async def relay_once(
@@ -66,7 +47,7 @@ async def relay_once(
         if not rows:
             return 0
         sent: Sequence[Any] = [
-            await producer.send(topic, value=_fitting(row["raw"]), key=row["key"], headers=dead_letter_headers(row))
+            await producer.send(topic, value=_fitting(row["raw"]), key=row["key"], headers=_headers(row))
             for row in rows
         ]
         for future in sent:
