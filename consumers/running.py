@@ -9,11 +9,13 @@ import structlog
 
 from tailrace.consumers.kafka_log import KafkaLog
 from tailrace.consumers.postgres.sink import PostgresSink
+from tailrace.consumers.redis.running import caretaker, redis_sink
+from tailrace.consumers.redis.sink import RedisSink
 from tailrace.consumers.search.running import search_sink
 from tailrace.consumers.search.sink import SearchSink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
-from tailrace.projections.registry import SEARCH, Projection
+from tailrace.projections.registry import REDIS, SEARCH, Projection
 from tailrace.settings import Settings
 
 log = structlog.get_logger()
@@ -36,18 +38,22 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     finished = asyncio.Event()
     _stop_on_signals(worker)
     log.info("worker_started", projection=projection.name, version=projection.version, owner=owner)
-    beside = asyncio.create_task(upkeep.run(finished, settings.worker.parking_limit_s), name="upkeep")
+    beside = {asyncio.create_task(upkeep.run(finished, settings.worker.parking_limit_s), name="upkeep")}
+    if projection.name == REDIS.name:
+        beside.add(asyncio.create_task(caretaker(settings, postgres, owner).run(finished), name="caretaker"))
     try:
         await worker.run()
     finally:
         finished.set()
-        await asyncio.wait({beside}, timeout=settings.worker.drain_timeout_s)
+        await asyncio.wait(beside, timeout=settings.worker.drain_timeout_s)
         log.info("worker_stopped", projection=projection.name, **vars(worker.totals))
 
 
 def _sink(
     settings: Settings, projection: Projection, postgres: str, topics: dict[str, str]
-) -> PostgresSink | SearchSink:
+) -> PostgresSink | RedisSink | SearchSink:
+    if projection.name == REDIS.name:
+        return redis_sink(settings, projection, postgres)
     if projection.name == SEARCH.name:
         return search_sink(settings, projection, postgres, topics)
     return PostgresSink(postgres, settings.postgres, projection.name, projection.version, topics)

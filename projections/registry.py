@@ -14,6 +14,8 @@ class Projection:
 
 POSTGRES = Projection(name="postgres", version=1, topics=("conversations", "directory", "files", "activity", "signals"))
 
+REDIS = Projection(name="redis", version=1, topics=("conversations", "directory", "signals"))
+
 SEARCH = Projection(name="search", version=1, topics=POSTGRES.topics)
 
-PROJECTIONS: dict[str, Projection] = {projection.name: projection for projection in (POSTGRES, SEARCH)}
+PROJECTIONS: dict[str, Projection] = {projection.name: projection for projection in (POSTGRES, REDIS, SEARCH)}

@@ -31,6 +31,7 @@ def run_command(
     from tailrace.addresses import resolve
     from tailrace.consumers.running import run_worker
     from tailrace.errors import UsageError
+    from tailrace.operations.positions import announce
     from tailrace.operations.topics import topic_partitions
     from tailrace.projections.registry import PROJECTIONS
     from tailrace.settings import load_settings
@@ -47,6 +48,7 @@ def run_command(
 
     async def run() -> None:
         await topic_partitions(settings, kafka, {topic for projection in wanted for topic in projection.topics})
+        await announce(settings, wanted)
         await asyncio.gather(*(run_worker(settings, one, kafka=kafka, postgres=postgres) for one in wanted))
 
     tune_garbage_collector()

@@ -18,9 +18,10 @@ from aiokafka.errors import KafkaError
 
 from tailrace.addresses import resolve
 from tailrace.errors import PreconditionError, UnreachableError
+from tailrace.operations.caches import are_whole
 from tailrace.operations.database import connection
 from tailrace.operations.topics import topic_partitions
-from tailrace.projections.registry import PROJECTIONS, Projection
+from tailrace.projections.registry import POSTGRES, PROJECTIONS, REDIS, Projection
 from tailrace.settings import Settings
 from tailrace.sql.catalog import queries, render, schema_names
 
@@ -183,8 +184,11 @@ Watch = Callable[[int, int], None]
 async def wait(settings: Settings, timeout_s: float, watch: Watch = lambda _left, _all: None) -> dict[str, int]:
     """Wait until every projection has applied all that is in the log now; what comes later is not waited for.
 
-    Returns what is missing when the time is up: records by projection, empty when everything is applied. A halted
-    partition ends the wait at once, since it does not move by itself.
+    `postgres` is always waited for, the others once a worker was started for them: what nobody runs would never come.
+    The caches must also be whole: after Redis was emptied, its worker fills them again.
+
+    Returns what is missing when the time is up: records by projection (for caches that are being filled, 1), empty when
+    everything is applied. A halted partition ends the wait at once, since it does not move by itself.
     """
     wanted = list(PROJECTIONS.values())
     async with _reader(settings) as reader:
@@ -194,13 +198,40 @@ async def wait(settings: Settings, timeout_s: float, watch: Watch = lambda _left
     while True:
         stored = await asyncio.to_thread(_stored, settings, wanted)
         found = [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
+        found = [p for p in found if p.name == POSTGRES.name or stored[p.name]["rows"]]
         missing = {p.name: left for p in found if (left := _left(p))}
+        if not missing and any(p.name == REDIS.name for p in found) and not await are_whole(settings):
+            missing[REDIS.name] = 1
         left = sum(missing.values())
         total = left if total is None else total
         watch(left, total)
         if not missing or time.monotonic() >= deadline or any(p.halted and _left(p) for p in found):
             return missing
         await asyncio.sleep(POLL_S)
+
+
+async def announce(settings: Settings, wanted: Sequence[Projection]) -> None:
+    """Put down, before any of them runs, that these projections have workers, so that `wait` waits for all of them.
+
+    Positions that exist stay; new ones are at the beginning of their partitions.
+    """
+    async with _reader(settings) as reader:
+        bounds = await _bounds(reader, settings, wanted)
+    await asyncio.to_thread(_announce, settings, wanted, bounds)
+
+
+def _announce(settings: Settings, wanted: Sequence[Projection], bounds: Bounds) -> None:
+    text = render(queries("positions")["announce"], schema_names(settings.postgres))
+    with connection(settings) as conn:
+        cursor = psycopg.RawCursor(conn)
+        for projection in wanted:
+            topics = {settings.topic(topic) for topic in projection.topics}
+            ours = [(*place, beginning) for place, (beginning, _) in sorted(bounds.items()) if place[0] in topics]
+            columns = [list(column) for column in zip(*ours, strict=True)]
+            try:
+                cursor.execute(text.encode(), (projection.name, projection.version, *columns))
+            except psycopg.errors.UndefinedTable as error:
+                raise PreconditionError("the database has no tables yet", fix="tailrace db migrate") from error
 
 
 def _left(position: ProjectionPosition) -> int:

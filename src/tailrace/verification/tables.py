@@ -133,11 +133,18 @@ DEAD_LETTERS: Final = "dead_letters"
 SEARCH: Final = ("search.messages", "search.files", "search.users")
 """Names of the comparisons of what searches find."""
 
+REDIS: Final = (
+    "redis.recent_messages", "redis.unread_counts", "redis.channel_members", "redis.session", "redis.connection",
+    "redis.presence", "redis.typing", "redis.message_rate",
+)  # fmt: skip
+"""Names of the comparisons of the families of keys."""
+
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "postgres": (*(table.name for table in TABLES), DEAD_LETTERS),
     "collab": tuple(table.name for table in TABLES if table.schema == "collab"),
     "analytics": tuple(table.name for table in TABLES if table.schema == "analytics"),
     "search": SEARCH,
+    "redis": REDIS,
 }
 """Names that stand for several tables."""
 
@@ -147,10 +154,10 @@ def chosen(names: Sequence[str]) -> frozenset[str]:
 
     A table of `analytics` may be named without its schema. Raises `UsageError`, which lists the names, for another.
     """
-    meant: dict[str, tuple[str, ...]] = {name: (name,) for name in (*GROUPS["postgres"], *SEARCH)}
+    meant: dict[str, tuple[str, ...]] = {name: (name,) for name in (*GROUPS["postgres"], *SEARCH, *REDIS)}
     meant |= {name.removeprefix("analytics."): (name,) for name in GROUPS["analytics"]}
     meant |= GROUPS
     if unknown := [name for name in names if name not in meant]:
-        known = ", ".join((*GROUPS, *GROUPS["postgres"], *SEARCH))
+        known = ", ".join((*GROUPS, *GROUPS["postgres"], *SEARCH, *REDIS))
         raise UsageError(f"unknown projection: {', '.join(unknown)}", fix=f"one or more of {known}")
     return frozenset(table for name in names or ("postgres",) for table in meant[name])

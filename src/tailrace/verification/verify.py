@@ -15,11 +15,12 @@ from tailrace.operations.database import connection
 from tailrace.settings import Settings
 from tailrace.verification.compare import TableReport, begin, compare_rows, document, prepare, rows_of
 from tailrace.verification.compare_dead_letters import compare_dead_letters, dead_letters, left_out, waiting_events
+from tailrace.verification.compare_redis import compare_redis
 from tailrace.verification.compare_search import compare_search
 from tailrace.verification.fold import fold
 from tailrace.verification.fold_log import FreeRow, Table
 from tailrace.verification.reading import TOPICS, Reading, read_log
-from tailrace.verification.tables import DEAD_LETTERS, SEARCH, TABLES, TableSpec, chosen
+from tailrace.verification.tables import DEAD_LETTERS, REDIS, SEARCH, TABLES, TableSpec, chosen
 
 Watch = Callable[[str, int, int], None]
 """Told (step, done, total) while it goes on: "read" in records, "fold" in events, then each table in rows expected."""
@@ -66,7 +67,8 @@ def verify(
             outcome.behind = _behind(conn, settings, reading)
             gone = left_out(reading.events, letters, waiting_events(conn, settings, TOPICS))
             watch("fold", 0, len(reading.events))
-            expected = fold(e for e in reading.events if (e.topic, e.partition, e.offset) not in gone)
+            folded = [e for e in reading.events if (e.topic, e.partition, e.offset) not in gone]
+            expected = fold(folded)
             watch("fold", len(reading.events), len(reading.events))
             for spec, table in comparable(expected, reading):
                 if spec.name in wanted:
@@ -78,6 +80,10 @@ def verify(
             wanted |= frozenset(SEARCH)
         if searched := [name for name in SEARCH if name in wanted]:
             outcome.reports |= compare_search(settings, expected, searched, limit=limit)
+        if not names and "redis" in outcome.behind:
+            wanted |= frozenset(REDIS)
+        if cached := [name for name in REDIS if name in wanted]:
+            outcome.reports |= compare_redis(settings, folded, expected, cached, limit=limit)
         if DEAD_LETTERS in wanted:
             parking_limit = timedelta(seconds=settings.worker.parking_limit_s)
             outcome.reports[DEAD_LETTERS] = compare_dead_letters(

@@ -1,0 +1,149 @@
+"""What the Redis worker does beside applying: notices that Redis has lost its memory and fills it, and tidies up.
+
+A key of ours says `ready` with the generation that filled the caches and the server's run id. It goes with them when
+somebody empties Redis, and does not fit any more after a restart or a fail-over; in both cases everything is filled
+again, by the one worker that gets hold of the rebuild.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+import structlog
+from redis.exceptions import RedisError
+
+from tailrace.consumers.redis.filling import Filler, LostRebuildError, Rebuild
+from tailrace.consumers.redis.reading import Reader, births_of
+from tailrace.consumers.redis.store import Store
+from tailrace.consumers.redis.writing import CacheWriter, Clock, utc_now
+from tailrace.errors import UnreachableError
+from tailrace.projections.caches import LIVING_KEPT, Keys
+from tailrace.settings import Settings
+
+log = structlog.get_logger()
+
+ROUND_S: Final = 0.5
+TIDY_EVERY_ROUNDS: Final = 120
+HELD_S: Final = 10.0
+"""A rebuild whose owner has not been heard of for so long is taken over."""
+COUNTS_KEPT: Final = timedelta(days=1)
+"""Unread counts of users without a live session are kept for so long after they were asked for."""
+COOL_MAX: Final = 5_000
+
+FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, TimeoutError, UnreachableError)
+
+
+class Caretaker:
+    """Runs beside one Redis worker, on connections of its own; every fault is logged and tried again."""
+
+    def __init__(self, dsn: str, url: str, settings: Settings, owner: str, clock: Clock = utc_now) -> None:
+        self._dsn = dsn
+        self._settings = settings
+        self._owner = owner
+        self._clock = clock
+        self.store = Store(url, cluster=settings.redis.cluster)
+        self._keys = Keys(settings.redis.key_prefix, settings.redis.cluster)
+        self._writer = CacheWriter(self.store, self._keys, clock)
+        self._connection: asyncpg.Connection | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Look after the caches until `stopping` is set."""
+        rounds = 0
+        while not stopping.is_set():
+            try:
+                await self.look()
+                if rounds % TIDY_EVERY_ROUNDS == 0:
+                    await self.tidy()
+            except FAULTS as error:
+                log.warning("caretaker_failed", error=type(error).__name__)
+                self.discard()
+            rounds += 1
+            try:
+                await asyncio.wait_for(stopping.wait(), ROUND_S)
+            except TimeoutError:
+                continue
+        await self.close()
+
+    async def look(self) -> bool:
+        """Whether the caches are complete; fills them if they are not and nobody else does."""
+        identity = await self.store.identity()
+        state = text(await self.store.one("GET", self._keys.state, key=self._keys.state))
+        if is_ready(state, identity):
+            return True
+        reader = await self._reader()
+        rebuild = await self._take(reader, state, identity)
+        if rebuild is None:
+            return False
+        filling = f"filling:{rebuild.generation}:{identity}"
+        if state != filling:
+            rebuild.stage, rebuild.after_key, rebuild.done = 0, "", 0
+            await self.store.one("SET", self._keys.state, filling, key=self._keys.state)
+        log.warning("caches_filling", generation=rebuild.generation, stage=rebuild.stage)
+        try:
+            await Filler(reader, self._writer, self._owner, self._clock).run(rebuild)
+        except LostRebuildError:
+            return False
+        swap = ("state_swap", (self._keys.state,), (filling, f"ready:{rebuild.generation}:{identity}"))
+        is_whole = bool((await self.store.call([swap]))[0] == b"OK")
+        log.info("caches_filled", generation=rebuild.generation, keys=rebuild.done, is_whole=is_whole)
+        return is_whole
+
+    async def _take(self, reader: Reader, state: str, identity: str) -> Rebuild | None:
+        """The rebuild of everything to go on with: one that was abandoned, else a new one; None if somebody has it."""
+        for row in await reader.fetch("unfinished_rebuilds", HELD_S):
+            if row["scope"] == "everything":
+                if row["is_held"] and row["owner"] != self._owner:
+                    return None
+                taken = await reader.fetch("take_rebuild", row["generation"], self._owner, HELD_S)
+                if not taken:
+                    return None
+                place = taken[0]
+                return Rebuild(
+                    row["generation"], "everything", None, place["stage"], place["after_key"], place["done"],
+                    place["total"] or 0,
+                )  # fmt: skip
+        reason = "restarted" if state and identity not in state else "empty"
+        made = await reader.fetch("open_rebuild", "everything", None, reason, self._owner)
+        return Rebuild(made[0]["generation"], "everything", None) if made else None
+
+    async def tidy(self) -> None:
+        """Forget signals of the past and the counts that nobody asks for."""
+        now = self._clock()
+        reader = await self._reader()
+        await reader.fetch("forget_living", now - LIVING_KEPT)
+        cooled = births_of(await reader.fetch("cool_users", now - COUNTS_KEPT, now, COOL_MAX))
+        if cooled:
+            await self._writer.unread.drop(cooled)
+            log.info("counts_dropped", users=len(cooled))
+
+    async def _reader(self) -> Reader:
+        if self._connection is None or self._connection.is_closed():
+            postgres = self._settings.postgres
+            self._connection = await asyncpg.connect(
+                self._dsn, timeout=postgres.connect_timeout_s, command_timeout=postgres.statement_timeout_ms / 1000 + 5,
+                server_settings={"application_name": "tailrace worker redis: caretaker"},
+            )  # fmt: skip
+        return Reader(self._connection, self._settings.postgres)
+
+    def discard(self) -> None:
+        """Drop the connection to PostgreSQL."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self.discard()
+        await self.store.close()
+
+
+def text(value: object) -> str:
+    """An answer of Redis as text; "" for none."""
+    return value.decode() if isinstance(value, bytes) else str(value or "")
+
+
+def is_ready(state: str, identity: str) -> bool:
+    """Whether this state of the caches says that they are complete, on this very server."""
+    kind, _, rest = state.partition(":")
+    return kind == "ready" and rest.partition(":")[2] == identity

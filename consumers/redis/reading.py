@@ -1,0 +1,294 @@
+"""What the caches must hold, read from PostgreSQL: state and its stamps in one snapshot."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import orjson
+
+from tailrace.projections.caches import RECENT_MAX, Dirty, Living, Pair, suffix_counts, version_stamp
+from tailrace.settings import PostgresSettings
+from tailrace.sql.catalog import queries, render, schema_names
+
+TAIL_PAIRS_MAX: Final = 50_000
+"""Members whose counts are read by one statement."""
+
+_SNAPSHOT = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL statement_timeout = {timeout_ms};
+SET LOCAL idle_in_transaction_session_timeout = {timeout_ms};
+SET LOCAL timezone = 'UTC';
+SET LOCAL jit = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_seqscan = off
+"""
+# Nested loops over indexes only: plans are made while tables are empty and kept while they fill.
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Unread messages of one member. `stamp` is that of the state they were counted in."""
+
+    channel_id: str
+    user_id: str
+    workspace_id: str
+    stamp: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A recent list without its texts: `messages` are "message_id.version", newest first, with their `times`."""
+
+    channel_id: str
+    stamp: str
+    messages: Sequence[str]
+    times: Sequence[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Active members of one channel, unsorted. `read_at` is the snapshot's time."""
+
+    channel_id: str
+    stamp: str
+    members: Sequence[str]
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LivingState:
+    """A living key: what it shows, or that it is gone."""
+
+    row: dict[str, Any]
+    stamp: str
+    is_alive: bool
+
+
+@dataclass
+class Wanted:
+    """Keys to read. `births` are (user, workspace) of which every count is read."""
+
+    lists: set[str] = field(default_factory=set)
+    members: set[str] = field(default_factory=set)
+    pairs: set[Pair] = field(default_factory=set)
+    births: set[Pair] = field(default_factory=set)
+    living: set[Pair] = field(default_factory=set)
+    posts: list[str] = field(default_factory=list)
+    typing: dict[Pair, datetime] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.lists or self.members or self.pairs or self.births or self.living or self.posts or self.typing)
+
+
+class Reader:
+    """Statements of the caches on one connection. Every method but `snapshot` is one or two round trips."""
+
+    def __init__(self, connection: asyncpg.Connection, settings: PostgresSettings) -> None:
+        self.connection = connection
+        self._texts = {name: render(text, schema_names(settings)) for name, text in queries("caches").items()}
+        self._begin = _SNAPSHOT.format(timeout_ms=settings.statement_timeout_ms)
+        self.generation = 0
+
+    async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run a statement of `sql/queries/caches.sql`."""
+        return await self.connection.fetch(self._texts[name], *arguments)
+
+    @asynccontextmanager
+    async def snapshot(self) -> Any:
+        """Everything that is read inside is of one moment; sets the generation that stamps begin with."""
+        await self.connection.execute(self._begin)
+        try:
+            self.generation = (await self.fetch("generation"))[0][0]
+            yield self
+        finally:
+            if self.connection.is_in_transaction():
+                await self.connection.execute("ROLLBACK")
+
+    def stamp(self, version: int) -> str:
+        """Stamp of something that was read in this snapshot."""
+        return version_stamp(self.generation, version)
+
+    # ── what is dirty ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def expand(self, dirty: Dirty) -> None:
+        """Turn what reaches far (people, workspaces, messages by id) into channels and members."""
+        await self._expand_messages(dirty)
+        if dirty.erased:
+            people = list(dirty.erased)
+            channels = {str(r[0]) for r in await self.fetch("channels_of_people", people)}
+            dirty.lists |= channels
+            dirty.counts |= channels
+            dirty.pairs |= pairs_of(await self.fetch("memberships_of_people", people))
+        if dirty.deleted_workspaces:
+            channels = {str(r[0]) for r in await self.fetch("channels_of_workspaces", list(dirty.deleted_workspaces))}
+            dirty.lists |= channels
+            dirty.counts |= channels
+            dirty.members |= channels
+        if dirty.memberships:
+            columns = zip(*sorted(dirty.memberships), strict=True)
+            dirty.pairs |= pairs_of(await self.fetch("memberships_of_pairs", *columns))
+        if dirty.erased or dirty.memberships:
+            dirty.members |= {channel_id for channel_id, _ in dirty.pairs}
+
+    async def _expand_messages(self, dirty: Dirty) -> None:
+        about = dirty.about_lists | dirty.about_counts
+        if about:
+            for message_id, channel_id in await self.fetch("channels_of_messages", list(about)):
+                dirty.lists.add(str(channel_id))
+                if str(message_id) in dirty.about_counts:
+                    dirty.counts.add(str(channel_id))
+
+    async def warm_members(self, channels: Collection[str], pairs: Iterable[Pair]) -> set[Pair]:
+        """Those (channel, user) of these channels whose counts are kept, and the given pairs."""
+        found = set(pairs)
+        if channels:
+            found |= pairs_of(await self.fetch("warm_of_channels", list(channels)))
+        return found
+
+    async def living_of(self, people: Collection[str], workspaces: Collection[str]) -> set[Pair]:
+        """(kind, key) of the living keys of these people and workspaces."""
+        found: set[Pair] = set()
+        if people:
+            found |= pairs_of(await self.fetch("living_of_people", list(people)))
+        if workspaces:
+            found |= pairs_of(await self.fetch("living_of_workspaces", list(workspaces)))
+        return found
+
+    # ── what it is ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lists(self, channels: Collection[str]) -> list[tuple[str, str, list[str]]]:
+        """(channel, stamp, JSON texts newest first); whole lists."""
+        rows = await self.fetch("lists", list(channels), RECENT_MAX)
+        return [(str(row[0]), self.stamp(row[1]), row[2] or []) for row in rows]
+
+    async def outlines(self, channels: Collection[str]) -> list[Outline]:
+        """The same lists without texts."""
+        rows = await self.fetch("outlines", list(channels), RECENT_MAX)
+        return [Outline(str(r[0]), self.stamp(r[1]), (r[2] and r[3]) or (), (r[2] and r[4]) or ()) for r in rows]
+
+    async def texts(self, messages: Sequence[tuple[str, datetime]]) -> dict[str, str]:
+        """message_id → JSON text."""
+        if not messages:
+            return {}
+        return {row[0]: row[1] for row in await self.fetch("texts", *zip(*messages, strict=True))}
+
+    async def members(self, channels: Collection[str]) -> list[Members]:
+        """Active members; none for a deleted channel."""
+        rows = await self.fetch("members", list(channels))
+        return [Members(r["channel_id"], self.stamp(r["version"]), r["members"] or (), r["read_at"]) for r in rows]
+
+    async def counts(self, pairs: Collection[Pair]) -> list[Count]:
+        """Counts of those (channel, user) that are kept."""
+        found: list[Count] = []
+        for part in parts(sorted(pairs), TAIL_PAIRS_MAX):
+            found += await self._count(await self.fetch("unread_bases", *zip(*part, strict=True)))
+        return found
+
+    async def counts_of(self, users: Collection[Pair]) -> dict[Pair, list[Count]]:
+        """Counts of every channel of these (user, workspace), whether kept or not."""
+        found: dict[Pair, list[Count]] = {user: [] for user in users}
+        if users:
+            rows = await self.fetch("unread_bases_of_users", *zip(*sorted(users), strict=True))
+            for count in await self._count(rows):
+                found[count.user_id, count.workspace_id].append(count)
+        return found
+
+    async def _count(self, rows: Sequence[asyncpg.Record]) -> list[Count]:
+        bases: dict[str, set[datetime]] = {}
+        for row in rows:
+            if row["counts"] and row["base"] is not None:
+                bases.setdefault(row["channel_id"], set()).add(row["base"])
+        ordered = {channel_id: sorted(found) for channel_id, found in bases.items()}
+        after = await self._tails(ordered)
+        counts = []
+        for row in rows:
+            count = 0
+            channel_id, user_id = row["channel_id"], row["user_id"]
+            if row["counts"] and channel_id in after and row["base"] is not None:
+                total, by_author, index = after[channel_id]
+                place = index[row["base"]]
+                count = total[place] - (by_author[user_id][place] if user_id in by_author else 0)
+            counts.append(Count(channel_id, user_id, row["workspace_id"], self.stamp(row["version"]), count))
+        return counts
+
+    async def _tails(self, bases: dict[str, list[datetime]]) -> dict[str, tuple[list[int], dict[str, list[int]], Any]]:
+        if not bases:
+            return {}
+        flat = [(channel_id, base) for channel_id, found in bases.items() for base in found]
+        buckets: dict[str, list[tuple[int, str, int]]] = {}
+        for channel_id, *bucket in await self.fetch("unread_tails", *zip(*flat, strict=True)):
+            buckets.setdefault(channel_id, []).append((bucket[0], bucket[1], bucket[2]))
+        return {
+            channel_id: (
+                *suffix_counts(bases[channel_id], found),
+                {base: place for place, base in enumerate(bases[channel_id])},
+            )
+            for channel_id, found in buckets.items()
+        }
+
+    async def living(self, keys: Collection[Pair]) -> list[LivingState]:
+        """Living keys by (kind, key)."""
+        if not keys:
+            return []
+        states = []
+        for record in await self.fetch("living", *zip(*sorted(keys), strict=True)):
+            row = dict(record)
+            row["value"] = None if row["value"] is None else orjson.loads(row["value"])
+            states.append(LivingState(row, self.stamp(row["version"]), row["is_alive"]))
+        return states
+
+    async def rates(self, posts: Sequence[str]) -> list[asyncpg.Record]:
+        """user_id, channel_id, minute, last_at, imports (ids) and n of the minutes these messages were posted in."""
+        return await self.fetch("rates", list(posts)) if posts else []
+
+    # ── the facts of living keys, and whose counts are kept ────────────────────────────────────────────────────────
+
+    async def merge_living(self, rows: Sequence[Living]) -> None:
+        """Store signals by Rule R; again changes nothing."""
+        if rows:
+            columns = (
+                [r.kind for r in rows], [r.key for r in rows], [r.user_id for r in rows],
+                [r.workspace_id for r in rows], [r.sequence for r in rows], [r.event_id for r in rows],
+                [r.began_at for r in rows], [r.last_at for r in rows],
+                [None if r.value is None else orjson.dumps(r.value).decode() for r in rows],
+                [r.is_ended for r in rows], [r.expires_at for r in rows],
+            )  # fmt: skip
+            await self.fetch("merge_living", *columns)
+
+    async def keep_live(self, users: Collection[str], now: datetime) -> dict[Pair, int]:
+        """Keep the counts of those of these users that have a live session; (user, workspace) → birth."""
+        if not users:
+            return {}
+        return births_of(await self.fetch("warm_live", list(users), now))
+
+    async def keep(self, users: Collection[Pair], now: datetime) -> dict[Pair, int]:
+        """Keep the counts of these (user, workspace); → birth."""
+        if not users:
+            return {}
+        return births_of(await self.fetch("warm_given", *zip(*sorted(users), strict=True), now))
+
+    async def births(self, users: Collection[Pair]) -> dict[Pair, int]:
+        """Births of those of these (user, workspace) whose counts are kept."""
+        if not users:
+            return {}
+        return births_of(await self.fetch("warm_births", *zip(*sorted(users), strict=True)))
+
+
+def births_of(rows: Iterable[asyncpg.Record]) -> dict[Pair, int]:
+    """(user, workspace) → birth."""
+    return {(row["user_id"], row["workspace_id"]): row["birth"] for row in rows}
+
+
+def pairs_of(rows: Iterable[asyncpg.Record]) -> set[Pair]:
+    """Rows of two columns as text."""
+    return {(str(row[0]), str(row[1])) for row in rows}
+
+
+def parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Cut into parts of at most `size`."""
+    return (items[start : start + size] for start in range(0, len(items), size))

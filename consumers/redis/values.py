@@ -1,0 +1,84 @@
+"""Members, sessions, presence, connections, typing and rates as calls."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import asyncpg
+
+from tailrace.consumers.redis.reading import LivingState, Members
+from tailrace.consumers.redis.store import Argument, Call
+from tailrace.projections.caches import (
+    MEMBERS_TTL_S,
+    RATE_TTL,
+    TYPING_TTL,
+    Keys,
+    Pair,
+    living_value,
+    members_value,
+    microseconds,
+    milliseconds,
+    minute_of,
+)
+
+GUARD_KEPT: Final = timedelta(hours=1)
+"""How long the guard of a living key outlives it: longer than any worker can be late and still have a connection."""
+
+
+def members_calls(keys: Keys, members: Iterable[Members]) -> list[Call]:
+    """Calls that write members; their guards stay for ever, as those of lists do."""
+    return [
+        (
+            "value_put",
+            keys.pair("channel_members", one.channel_id),
+            (one.stamp, members_value(one.members, one.read_at), "PX", MEMBERS_TTL_S * 1000, 0),
+        )
+        for one in members
+    ]
+
+
+def living_calls(keys: Keys, states: Iterable[LivingState]) -> list[Call]:
+    """Calls that write or remove living keys; a key ends when its events say, however late it is written."""
+    calls: list[Call] = []
+    for state in states:
+        row = state.row
+        value = living_value(row) if state.is_alive else b""
+        ends, guard_ends = row["expires_at"], row["expires_at"] + GUARD_KEPT
+        arguments: Sequence[Argument] = (state.stamp, value, "PXAT", milliseconds(ends), milliseconds(guard_ends))
+        calls.append(("value_put", living_pair(keys, row["kind"], row["key"]), arguments))
+    return calls
+
+
+def living_pair(keys: Keys, kind: str, key: str) -> tuple[str, str]:
+    """Return the key and the guard of a living key; `key` of a presence is `user_id:workspace_id`."""
+    return keys.pair(kind, *key.split(":"))
+
+
+def typing_calls(
+    keys: Keys, typed: Mapping[Pair, datetime], posts: Iterable[asyncpg.Record], now: datetime
+) -> list[Call]:
+    """Calls that set `typing` where the user has not posted since; `posts` have user_id, channel_id and last_at."""
+    posted: dict[Pair, datetime] = {}
+    for row in posts:
+        if row["last_at"] + TYPING_TTL > now:
+            pair = row["channel_id"], row["user_id"]
+            posted[pair] = max(posted.get(pair, row["last_at"]), row["last_at"])
+    calls: list[Call] = []
+    for pair in typed.keys() | posted.keys():
+        at, since = typed.get(pair), posted.get(pair)
+        ends = 0 if at is None else milliseconds(at + TYPING_TTL)
+        newest = max(moment for moment in (at, since) if moment is not None)
+        arguments = (microseconds(at), ends, microseconds(since), milliseconds(newest + TYPING_TTL + GUARD_KEPT))
+        calls.append(("typing_put", keys.pair("typing", *pair), arguments))
+    return calls
+
+
+def rate_calls(keys: Keys, rows: Iterable[asyncpg.Record], now: datetime) -> list[Call]:
+    """Calls that write `message_rate` for minutes that are not past yet."""
+    calls: list[Call] = []
+    for row in rows:
+        ends = row["last_at"] + RATE_TTL
+        if ends > now:
+            pair = keys.pair("message_rate", row["user_id"], row["channel_id"], str(minute_of(row["minute"])))
+            calls.append(("rate_put", pair, (row["n"], milliseconds(ends), *(row["imports"] or ()))))
+    return calls

@@ -1,0 +1,375 @@
+-- name: leader_positions
+-- How far projection $1, version $2 is in these partitions.
+SELECT topic, partition, next_offset FROM runtime.progress
+WHERE projection = $1 AND version = $2 AND topic = ANY ($3::text[])
+
+-- name: skip_lost
+-- Signals older than their topic's retention are older than every key's lifetime, too: nothing is lost with them.
+UPDATE runtime.progress SET next_offset = $6, fingerprint = NULL, updated_at = now()
+WHERE projection = $1 AND version = $2 AND topic = $3 AND partition = $4 AND epoch = $5 AND next_offset < $6
+
+-- name: generation
+SELECT coalesce(max(generation), 0) FROM runtime.cache_rebuilds
+
+-- ── what is dirty ────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: channels_of_messages
+SELECT message_id, channel_id FROM runtime.message_ids WHERE message_id = ANY ($1::uuid[])
+
+-- name: channels_of_people
+-- Where these users wrote or reacted.
+SELECT DISTINCT channel_id FROM collab.messages WHERE user_id = ANY ($1::uuid[])
+UNION
+SELECT DISTINCT channel_id FROM collab.messages_archive WHERE user_id = ANY ($1::uuid[])
+UNION
+SELECT DISTINCT channel_id FROM collab.message_reactions WHERE user_id = ANY ($1::uuid[])
+
+-- name: channels_of_workspaces
+-- A channel that nobody has described is known by its members or by what was counted in it.
+SELECT channel_id FROM collab.channels WHERE workspace_id = ANY ($1::uuid[])
+UNION
+SELECT channel_id FROM collab.channel_members WHERE workspace_id = ANY ($1::uuid[])
+UNION
+SELECT channel_id FROM analytics.message_analytics WHERE workspace_id = ANY ($1::uuid[])
+
+-- name: memberships_of_people
+SELECT m.channel_id, m.user_id FROM collab.channel_members m WHERE m.user_id = ANY ($1::uuid[])
+
+-- name: memberships_of_pairs
+SELECT m.channel_id, m.user_id
+FROM unnest($1::uuid[], $2::uuid[]) AS k (workspace_id, user_id)
+JOIN collab.channel_members m ON m.user_id = k.user_id AND m.workspace_id = k.workspace_id
+
+-- name: warm_of_channels
+-- Members of whole channels whose counts are kept.
+SELECT DISTINCT m.channel_id, m.user_id
+FROM unnest($1::uuid[]) AS k (channel_id)
+JOIN collab.channel_members m ON m.channel_id = k.channel_id AND m.is_active
+JOIN runtime.warm_users w ON w.user_id = m.user_id AND w.workspace_id = m.workspace_id
+
+-- ── what it is: read in one snapshot ─────────────────────────────────────────────────────────────────────────────
+
+-- name: lists
+-- Stamp and newest 100 visible messages of each channel, as JSON texts, newest first. A deleted channel or workspace
+-- shows nothing. The archive is part of it: retention moves rows, it does not hide them.
+SELECT k.channel_id,
+       coalesce(v.list_version, 0) + coalesce(c.doc_version, 0) AS version,
+       CASE WHEN c.deleted_at IS NULL AND w.deleted_at IS NULL THEN l.items END AS items
+FROM unnest($1::uuid[]) AS k (channel_id)
+LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
+LEFT JOIN collab.channels c ON c.channel_id = k.channel_id
+LEFT JOIN LATERAL (
+    SELECT array_agg(
+               json_build_object(
+                   'message_id', t.message_id, 'user_id', t.user_id, 'content', t.content,
+                   'created_at', to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   'message_type', t.message_type, 'thread_id', t.thread_id,
+                   'edited_at', to_char(t.edited_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   'reactions', t.reactions
+               )::text ORDER BY t.created_at DESC, t.message_id DESC
+           ) AS items,
+           (array_agg(t.workspace_id))[1] AS workspace_id
+    FROM (
+        (SELECT m.message_id, m.user_id, m.content, m.created_at, m.message_type, m.thread_id, m.edited_at, m.reactions,
+                m.workspace_id
+         FROM collab.messages m WHERE m.channel_id = k.channel_id AND NOT m.is_deleted
+         ORDER BY m.created_at DESC, m.message_id DESC LIMIT $2)
+        UNION ALL
+        (SELECT a.message_id, a.user_id, a.content, a.created_at, a.message_type, a.thread_id, a.edited_at, a.reactions,
+                a.workspace_id
+         FROM collab.messages_archive a WHERE a.channel_id = k.channel_id AND NOT a.is_deleted
+         ORDER BY a.created_at DESC, a.message_id DESC LIMIT $2)
+        ORDER BY created_at DESC, message_id DESC LIMIT $2
+    ) AS t
+) AS l ON true
+LEFT JOIN collab.workspaces w ON w.workspace_id = coalesce(c.workspace_id, l.workspace_id)
+
+-- name: outlines
+-- The same lists without their texts: which messages in which version. Most of a list is what it was before.
+SELECT k.channel_id,
+       coalesce(v.list_version, 0) + coalesce(c.doc_version, 0) AS version,
+       c.deleted_at IS NULL AND w.deleted_at IS NULL AS is_shown,
+       l.outline, l.times
+FROM unnest($1::uuid[]) AS k (channel_id)
+LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
+LEFT JOIN collab.channels c ON c.channel_id = k.channel_id
+LEFT JOIN LATERAL (
+    SELECT array_agg(t.message_id::text || '.' || t.doc_version ORDER BY t.created_at DESC, t.message_id DESC) AS outline,
+           array_agg(t.created_at ORDER BY t.created_at DESC, t.message_id DESC) AS times,
+           (array_agg(t.workspace_id))[1] AS workspace_id
+    FROM (
+        (SELECT m.message_id, m.created_at, m.doc_version, m.workspace_id
+         FROM collab.messages m WHERE m.channel_id = k.channel_id AND NOT m.is_deleted
+         ORDER BY m.created_at DESC, m.message_id DESC LIMIT $2)
+        UNION ALL
+        (SELECT a.message_id, a.created_at, a.doc_version, a.workspace_id
+         FROM collab.messages_archive a WHERE a.channel_id = k.channel_id AND NOT a.is_deleted
+         ORDER BY a.created_at DESC, a.message_id DESC LIMIT $2)
+        ORDER BY created_at DESC, message_id DESC LIMIT $2
+    ) AS t
+) AS l ON true
+LEFT JOIN collab.workspaces w ON w.workspace_id = coalesce(c.workspace_id, l.workspace_id)
+
+-- name: texts
+SELECT t.message_id::text AS message_id,
+       json_build_object(
+           'message_id', t.message_id, 'user_id', t.user_id, 'content', t.content,
+           'created_at', to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           'message_type', t.message_type, 'thread_id', t.thread_id,
+           'edited_at', to_char(t.edited_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           'reactions', t.reactions
+       )::text AS item
+FROM unnest($1::uuid[], $2::timestamptz[]) AS k (message_id, created_at)
+CROSS JOIN LATERAL (
+    SELECT m.message_id, m.user_id, m.content, m.created_at, m.message_type, m.thread_id, m.edited_at, m.reactions
+    FROM collab.messages m WHERE m.message_id = k.message_id AND m.created_at = k.created_at
+    UNION ALL
+    SELECT a.message_id, a.user_id, a.content, a.created_at, a.message_type, a.thread_id, a.edited_at, a.reactions
+    FROM collab.messages_archive a WHERE a.message_id = k.message_id AND a.created_at = k.created_at
+    LIMIT 1
+) AS t
+
+-- name: unread_bases
+-- From when on each of these members counts (rule U), and the stamp of the count: channel's and membership's versions.
+SELECT m.channel_id::text AS channel_id, m.user_id::text AS user_id, m.workspace_id::text AS workspace_id,
+       m.is_active AND c.deleted_at IS NULL AS counts,
+       greatest(m.last_read_at, m.joined_at) + interval '1 microsecond' AS base,
+       coalesce(v.list_version, 0) + m.doc_version AS version
+FROM unnest($1::uuid[], $2::uuid[]) AS k (channel_id, user_id)
+JOIN collab.channel_members m ON m.channel_id = k.channel_id AND m.user_id = k.user_id
+JOIN runtime.warm_users w ON w.user_id = m.user_id AND w.workspace_id = m.workspace_id
+LEFT JOIN collab.channels c ON c.channel_id = m.channel_id
+LEFT JOIN runtime.channel_versions v ON v.channel_id = m.channel_id
+
+-- name: unread_bases_of_users
+-- The same for every channel of these (user, workspace).
+SELECT m.channel_id::text AS channel_id, m.user_id::text AS user_id, m.workspace_id::text AS workspace_id,
+       m.is_active AND c.deleted_at IS NULL AS counts,
+       greatest(m.last_read_at, m.joined_at) + interval '1 microsecond' AS base,
+       coalesce(v.list_version, 0) + m.doc_version AS version
+FROM unnest($1::uuid[], $2::uuid[]) AS k (user_id, workspace_id)
+JOIN collab.channel_members m ON m.user_id = k.user_id AND m.workspace_id = k.workspace_id
+LEFT JOIN collab.channels c ON c.channel_id = m.channel_id
+LEFT JOIN runtime.channel_versions v ON v.channel_id = m.channel_id
+
+-- name: unread_tails
+-- One scan a channel, from the furthest base on: messages between neighbouring bases, by author.
+WITH wanted AS MATERIALIZED (
+    SELECT channel_id, array_agg(base ORDER BY base) AS bases, min(base) AS lowest
+    FROM unnest($1::uuid[], $2::timestamptz[]) AS k (channel_id, base) GROUP BY channel_id
+)
+SELECT w.channel_id::text AS channel_id, t.bucket, t.user_id::text AS user_id, t.n
+FROM wanted w
+CROSS JOIN LATERAL (
+    SELECT width_bucket(s.created_at, w.bases) AS bucket, s.user_id, count(*)::int AS n
+    FROM (
+        SELECT m.created_at, m.user_id FROM collab.messages m
+        WHERE m.channel_id = w.channel_id AND m.created_at >= w.lowest
+          AND NOT m.is_deleted AND m.message_type IN ('text', 'file', 'bot')
+        UNION ALL
+        SELECT a.created_at, a.user_id FROM collab.messages_archive a
+        WHERE a.channel_id = w.channel_id AND a.created_at >= w.lowest
+          AND NOT a.is_deleted AND a.message_type IN ('text', 'file', 'bot')
+    ) AS s
+    GROUP BY 1, 2
+) AS t
+
+-- name: members
+SELECT k.channel_id::text AS channel_id, statement_timestamp() AS read_at,
+       coalesce(v.members_version, 0) + coalesce(c.doc_version, 0) AS version,
+       CASE WHEN c.deleted_at IS NULL THEN (
+           SELECT array_agg(m.user_id::text) FROM collab.channel_members m
+           WHERE m.channel_id = k.channel_id AND m.is_active
+       ) END AS members
+FROM unnest($1::uuid[]) AS k (channel_id)
+LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
+LEFT JOIN collab.channels c ON c.channel_id = k.channel_id
+
+-- name: living
+-- Ruling 55a; presence follows its own sequence and ends with its user or workspace only.
+SELECT l.kind, l.key, l.user_id, l.workspace_id, l.value::text AS value, l.began_at, l.last_at, l.expires_at,
+       l.version + coalesce(u.doc_version, 0) + coalesce(w.doc_version, 0) + coalesce(s.doc_version, 0) AS version,
+       l.began_at IS NOT NULL AND NOT l.is_ended AND u.erased_at IS NULL AND w.deleted_at IS NULL
+           AND (l.kind = 'presence' OR s.last_removed_at IS NULL OR s.last_removed_at < l.began_at) AS is_alive
+FROM unnest($1::text[], $2::text[]) AS k (kind, key)
+JOIN runtime.living_keys l ON l.kind = k.kind AND l.key = k.key
+LEFT JOIN collab.users u ON u.user_id = l.user_id
+LEFT JOIN collab.workspaces w ON w.workspace_id = l.workspace_id
+LEFT JOIN collab.workspace_members s ON s.workspace_id = l.workspace_id AND s.user_id = l.user_id
+
+-- name: rates
+-- Messages of a user in a channel in the minute of each of these messages, by event time. The index is over
+-- created_at, which is near to it except in imports: those are counted by id.
+WITH posted AS MATERIALIZED (
+    SELECT m.message_id, m.user_id, m.workspace_id, m.channel_id, m.posted_at,
+           date_trunc('minute', m.posted_at) AS minute,
+           m.created_at NOT BETWEEN date_trunc('minute', m.posted_at) - interval '10 minutes'
+               AND date_trunc('minute', m.posted_at) + interval '11 minutes' AS is_import
+    FROM runtime.message_ids i
+    JOIN collab.messages m ON m.message_id = i.message_id AND m.created_at = i.created_at
+    WHERE i.message_id = ANY ($1::uuid[]) AND i.canonical_id IS NULL
+), minutes AS (
+    SELECT user_id, workspace_id, channel_id, minute, max(posted_at) AS last_at,
+           array_agg(message_id::text) FILTER (WHERE is_import) AS imports
+    FROM posted GROUP BY user_id, workspace_id, channel_id, minute
+)
+SELECT k.user_id::text AS user_id, k.channel_id::text AS channel_id, k.minute, k.last_at, k.imports, t.n
+FROM minutes k
+CROSS JOIN LATERAL (
+    SELECT count(*)::int AS n FROM collab.messages m
+    WHERE m.user_id = k.user_id AND m.workspace_id = k.workspace_id AND m.channel_id = k.channel_id
+      AND m.created_at BETWEEN k.minute - interval '10 minutes' AND k.minute + interval '11 minutes'
+      AND m.posted_at >= k.minute AND m.posted_at < k.minute + interval '1 minute'
+) AS t
+
+-- ── living keys and warm users ───────────────────────────────────────────────────────────────────────────────────
+
+-- name: merge_living
+-- Rule R for the register, any order for the end. A session lives from its last sign of life on, a presence from the
+-- event that holds it.
+INSERT INTO runtime.living_keys AS l
+    (kind, key, user_id, workspace_id, sequence, event_id, began_at, last_at, value, is_ended, expires_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::bigint[], $6::uuid[], $7::timestamptz[],
+                     $8::timestamptz[], $9::jsonb[], $10::bool[], $11::timestamptz[])
+    AS n (kind, key, user_id, workspace_id, sequence, event_id, began_at, last_at, value, is_ended, expires_at)
+ORDER BY n.kind, n.key
+ON CONFLICT (kind, key) DO UPDATE SET
+    (user_id, workspace_id, sequence, event_id, began_at, value) = (
+        SELECT r.user_id, r.workspace_id, r.sequence, r.event_id, r.began_at, r.value
+        FROM (VALUES (l.user_id, l.workspace_id, l.sequence, l.event_id, l.began_at, l.value),
+                     (excluded.user_id, excluded.workspace_id, excluded.sequence, excluded.event_id, excluded.began_at, excluded.value)
+             ) AS r (user_id, workspace_id, sequence, event_id, began_at, value)
+        ORDER BY r.sequence DESC, r.event_id DESC LIMIT 1
+    ),
+    last_at = greatest(l.last_at, excluded.last_at),
+    is_ended = l.is_ended OR excluded.is_ended,
+    expires_at = CASE
+        WHEN l.kind <> 'presence' THEN greatest(l.expires_at, excluded.expires_at)
+        WHEN (excluded.sequence, excluded.event_id) > (l.sequence, l.event_id) THEN excluded.expires_at
+        ELSE l.expires_at END,
+    version = l.version + 1
+WHERE (excluded.sequence, excluded.event_id) > (l.sequence, l.event_id)
+   OR (excluded.is_ended AND NOT l.is_ended) OR excluded.last_at > l.last_at
+
+-- name: living_of_people
+SELECT kind, key FROM runtime.living_keys WHERE user_id = ANY ($1::uuid[])
+
+-- name: living_of_workspaces
+SELECT kind, key FROM runtime.living_keys WHERE workspace_id = ANY ($1::uuid[])
+
+-- name: warm_live
+-- Keep the counts of those of these users who have a session that lives at $2, in every workspace they have channels in.
+INSERT INTO runtime.warm_users (user_id, workspace_id, warmed_at)
+SELECT DISTINCT m.user_id, m.workspace_id, $2::timestamptz
+FROM runtime.living_keys l
+JOIN collab.channel_members m ON m.user_id = l.user_id AND m.is_active AND m.workspace_id IS NOT NULL
+LEFT JOIN collab.users u ON u.user_id = l.user_id
+LEFT JOIN collab.workspaces w ON w.workspace_id = l.workspace_id
+LEFT JOIN collab.workspace_members s ON s.workspace_id = l.workspace_id AND s.user_id = l.user_id
+WHERE l.user_id = ANY ($1::uuid[]) AND l.kind = 'session' AND NOT l.is_ended AND l.began_at IS NOT NULL
+  AND l.expires_at > $2 AND u.erased_at IS NULL AND w.deleted_at IS NULL
+  AND (s.last_removed_at IS NULL OR s.last_removed_at < l.began_at)
+ORDER BY 1, 2
+ON CONFLICT (user_id, workspace_id) DO UPDATE SET warmed_at = excluded.warmed_at
+RETURNING user_id::text AS user_id, workspace_id::text AS workspace_id, birth
+
+-- name: warm_given
+INSERT INTO runtime.warm_users (user_id, workspace_id, warmed_at)
+SELECT k.user_id, k.workspace_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS k (user_id, workspace_id)
+ORDER BY 1, 2
+ON CONFLICT (user_id, workspace_id) DO UPDATE SET warmed_at = excluded.warmed_at
+RETURNING user_id::text AS user_id, workspace_id::text AS workspace_id, birth
+
+-- name: warm_births
+SELECT w.user_id::text AS user_id, w.workspace_id::text AS workspace_id, w.birth
+FROM unnest($1::uuid[], $2::uuid[]) AS k (user_id, workspace_id)
+JOIN runtime.warm_users w ON w.user_id = k.user_id AND w.workspace_id = k.workspace_id
+
+-- name: cool_users
+-- Those whose counts nobody has asked for since $1 and who have no session that lives at $2; at most $3.
+DELETE FROM runtime.warm_users d USING (
+    SELECT w.user_id, w.workspace_id FROM runtime.warm_users w
+    WHERE w.warmed_at < $1 AND NOT EXISTS (
+        SELECT FROM runtime.living_keys l
+        WHERE l.user_id = w.user_id AND l.kind = 'session' AND NOT l.is_ended AND l.expires_at > $2
+    ) LIMIT $3
+) AS k
+WHERE d.user_id = k.user_id AND d.workspace_id = k.workspace_id
+RETURNING d.user_id::text AS user_id, d.workspace_id::text AS workspace_id, d.birth
+
+-- name: forget_living
+DELETE FROM runtime.living_keys WHERE expires_at < $1
+
+-- ── filling everything ───────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: open_rebuild
+INSERT INTO runtime.cache_rebuilds (scope, scope_id, reason, owner, heartbeat_at) VALUES ($1, $2, $3, $4, now())
+ON CONFLICT DO NOTHING
+RETURNING generation
+
+-- name: unfinished_rebuilds
+SELECT generation, scope, scope_id, reason, owner, stage, after_key, done, total, started_at,
+       heartbeat_at > now() - make_interval(secs => $1) AS is_held
+FROM runtime.cache_rebuilds WHERE finished_at IS NULL ORDER BY generation
+
+-- name: take_rebuild
+UPDATE runtime.cache_rebuilds SET owner = $2, heartbeat_at = now()
+WHERE generation = $1 AND finished_at IS NULL AND (owner = $2 OR heartbeat_at < now() - make_interval(secs => $3))
+RETURNING stage, after_key, done, total
+
+-- name: note_rebuild
+UPDATE runtime.cache_rebuilds SET stage = $3, after_key = $4, done = $5, total = coalesce($6, total), heartbeat_at = now()
+WHERE generation = $1 AND owner = $2 AND finished_at IS NULL
+RETURNING generation
+
+-- name: finish_rebuild
+UPDATE runtime.cache_rebuilds SET finished_at = now() WHERE generation = $1 AND owner = $2
+
+-- name: page_channels
+-- Channels after $1 that any cache may hold; $2 narrows to a workspace.
+SELECT channel_id::text AS key FROM (
+    SELECT v.channel_id FROM runtime.channel_versions v
+    LEFT JOIN collab.channels c ON c.channel_id = v.channel_id
+    WHERE v.channel_id > $1::uuid AND ($2::uuid IS NULL OR c.workspace_id = $2
+        OR (c.channel_id IS NULL AND EXISTS (
+            SELECT FROM analytics.message_analytics a WHERE a.workspace_id = $2 AND a.channel_id = v.channel_id)))
+    ORDER BY v.channel_id LIMIT $3
+) AS page
+
+-- name: page_warm
+SELECT user_id::text || workspace_id::text AS key, user_id::text AS user_id, workspace_id::text AS workspace_id, birth
+FROM runtime.warm_users
+WHERE (user_id, workspace_id) > ($1::uuid, $2::uuid) AND ($3::uuid IS NULL OR workspace_id = $3)
+ORDER BY user_id, workspace_id LIMIT $4
+
+-- name: page_readers
+-- Everybody after $1 who may have unread messages, $3 users at a time.
+WITH page AS (
+    SELECT DISTINCT user_id FROM collab.channel_members
+    WHERE is_active AND workspace_id IS NOT NULL AND user_id > $1::uuid AND ($2::uuid IS NULL OR workspace_id = $2)
+    ORDER BY user_id LIMIT $3
+)
+SELECT DISTINCT m.user_id::text AS user_id, m.workspace_id::text AS workspace_id
+FROM page p JOIN collab.channel_members m ON m.user_id = p.user_id
+WHERE m.is_active AND m.workspace_id IS NOT NULL AND ($2::uuid IS NULL OR m.workspace_id = $2)
+ORDER BY 1, 2
+
+-- name: page_living
+SELECT kind, key FROM runtime.living_keys
+WHERE (kind, key) > ($1, $2) AND ($3::uuid IS NULL OR workspace_id = $3)
+ORDER BY kind, key LIMIT $4
+
+-- name: newest_posts
+-- Messages whose rate still shows. A scan of the whole table, once in a rebuild: an index by time is not worth what it
+-- would cost every message.
+SELECT i.message_id FROM runtime.message_ids i
+WHERE i.canonical_id IS NULL AND i.posted_at > now() - interval '1 minute'
+  AND ($1::uuid IS NULL OR i.channel_id IN (SELECT c.channel_id FROM collab.channels c WHERE c.workspace_id = $1))
+
+-- name: sizes
+SELECT (SELECT count(*) FROM runtime.channel_versions) AS channels,
+       (SELECT count(*) FROM runtime.warm_users) AS warm,
+       (SELECT count(*) FROM runtime.living_keys) AS living
+
+-- name: warm_of_user
+SELECT user_id::text, workspace_id::text FROM runtime.warm_users WHERE user_id = $1::uuid
