@@ -2,6 +2,7 @@
 
 import re
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -33,6 +34,16 @@ def parse_place(text: str, settings: Settings) -> Place:
     return Place(topic, int(fits[2]), int(fits[3]))
 
 
+def _place(text: str, settings: Settings, timeout_s: float) -> Place:
+    try:
+        event_id = uuid.UUID(text)
+    except ValueError:
+        return parse_place(text, settings)
+    from tailrace.analysis.locating import locate_event
+
+    return Place(*locate_event(settings, event_id, timeout_s))
+
+
 def wait_for(
     settings: Settings,
     places: Sequence[str],
@@ -43,11 +54,13 @@ def wait_for(
 ) -> None:
     """Return when every record is applied where queries read (on the replica, if that is read).
 
-    Raises `PartlyDoneError` when it is not after `timeout_s`, `PreconditionError` at once where a partition stands
-    still, and `UsageError` for what is no place. Without places it returns at once and asks nobody.
+    A record is given by its place (`conversations/3@88012`) or by its event's id, which is looked for in the log.
+    Raises `PartlyDoneError` when it is not applied after `timeout_s`, `PreconditionError` at once where a partition
+    stands still, `NotFoundError` for an event that is not in the log, and `UsageError` for what is no place. Without
+    places it returns at once and asks nobody.
     """
-    left = [parse_place(text, settings) for text in places]
     deadline = clock() + timeout_s
+    left = [_place(text, settings, timeout_s) for text in places]
     while left:
         left = [place for place in left if not _applied(settings, place)]
         if left and clock() >= deadline:
