@@ -22,6 +22,7 @@ COMMANDS: tuple[str, ...] = (
     "gen",
     "worker",
     "positions",
+    "dlq",
     "caches",
     "verify",
     "query",
