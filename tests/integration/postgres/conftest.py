@@ -1,17 +1,20 @@
 """Databases of the read models: migrated once in a run, copied for each module, emptied for each story."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 
 import psycopg
 import pytest
 from contract_events import CloudEvent, Given
 from psycopg.conninfo import conninfo_to_dict
 from read_models import ReadModels, Tables
+from worker_process import PARTITIONS, Start, workers
 from worlds import Order, Tell, across_keys, as_given, in_any_order, keeping, tell
 
 from tailrace.addresses import resolve
 from tailrace.operations.database import connection
 from tailrace.operations.migrations import migrate
+from tailrace.operations.topics import apply_topics
 from tailrace.settings import Settings
 
 
@@ -43,6 +46,22 @@ def fresh_models(settings_for: Callable[[str], Settings], migrated: Settings) ->
 def models(request: pytest.FixtureRequest, fresh_models: Callable[[str], ReadModels]) -> ReadModels:
     """The module's database."""
     return fresh_models(request.module.__name__.rpartition(".")[2])
+
+
+@pytest.fixture
+async def live(fresh_models: Callable[[str], ReadModels], request: pytest.FixtureRequest) -> Settings:
+    """A database and topics of the test's own, the topics with few partitions."""
+    settings = fresh_models(request.node.name).settings
+    settings.kafka.partitions, settings.kafka.partitions_small = PARTITIONS, 1
+    await apply_topics(settings, resolve(settings).kafka)
+    return settings
+
+
+@pytest.fixture
+async def start(live: Settings, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts workers on `live`; they are killed when the test ends."""
+    async with workers(live, tmp_path) as start_one:
+        yield start_one
 
 
 @pytest.fixture
