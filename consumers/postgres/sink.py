@@ -52,7 +52,7 @@ _RETRYABLE = (
     asyncpg.QueryCanceledError, asyncpg.UniqueViolationError, asyncpg.CheckViolationError,
     asyncpg.InvalidCachedStatementError, asyncpg.InsufficientResourcesError, asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError, OSError, TimeoutError,
+    asyncpg.ReadOnlySQLTransactionError, asyncpg.InternalClientError, OSError, TimeoutError,
 )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def is_unreachable(error: BaseException) -> bool:
     return isinstance(
         error,
         asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError | asyncpg.TooManyConnectionsError
-        | asyncpg.InterfaceError | OSError | TimeoutError,
+        | asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError,
     ) and not isinstance(error, asyncpg.QueryCanceledError)  # fmt: skip
 
 
@@ -135,14 +135,21 @@ class PostgresSink:
         connection = await self.progress.connection()
         await self._ensure_months(connection, batch)
         try:
-            return await self._transaction(connection, batch, self._apply_at_once)
+            return await self._attempt(connection, batch, self._apply_at_once)
         except Exception as error:
             if not _is_of_an_event(error):
                 raise
-        finally:
-            await self._leave(connection)
+        return await self._attempt(connection, batch, self._apply_in_parts)
+
+    async def _attempt(self, connection: asyncpg.Connection, batch: Batch, apply: Apply) -> Outcome:
         try:
-            return await self._transaction(connection, batch, self._apply_in_parts)
+            return await self._transaction(connection, batch, apply)
+        except Exception as error:
+            if connection.is_closed() and not is_retryable(error):
+                # asyncpg may fail in its own code when the backend goes away between two of its messages; taken for a
+                # fault of ours, it would make dead letters of a whole batch.
+                raise ConnectionResetError(type(error).__name__) from error
+            raise
         finally:
             await self._leave(connection)
 
@@ -153,7 +160,7 @@ class PostgresSink:
     async def _rollback(self, connection: asyncpg.Connection) -> None:
         try:
             await connection.execute("ROLLBACK")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             self.progress.discard()
 
     async def _transaction(self, connection: asyncpg.Connection, batch: Batch, apply: Apply) -> Outcome:
@@ -185,7 +192,8 @@ class PostgresSink:
     async def _apply_in_parts(
         self, session: Session, letters: Letters, events: list[Event]
     ) -> tuple[Outcome, RefusalGuard | None]:
-        parts = Isolation(session, letters, is_retryable)
+        connection = session.connection
+        parts = Isolation(session, letters, lambda error: is_retryable(error) or connection.is_closed())
         await parts.apply(events)
         return parts.outcome, parts.guard
 
