@@ -21,6 +21,7 @@ COMMANDS: tuple[str, ...] = (
     "publish",
     "gen",
     "worker",
+    "streams",
     "positions",
     "dlq",
     "caches",

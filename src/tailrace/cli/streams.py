@@ -1,0 +1,88 @@
+"""`tailrace streams`: run the streams that read topics and write topics."""
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from tailrace.cli.output import Output, OutputOption, note, print_json, print_table
+
+streams = typer.Typer(no_args_is_help=True, help="Run the streams: inbound gateway, notifications, trends.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `streams` commands."""
+    app.add_typer(streams, name="streams")
+
+
+@streams.command("run")
+def run_command(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Streams; none: all.")] = None,
+) -> None:
+    """Run streams in this process until SIGTERM or Ctrl-C; the open batches are finished first.
+
+    Streams keep no state on disk: start more of them, here or elsewhere, to share the partitions. One that cannot go on
+    ends the process with an exit code other than 0; start it again.
+
+    Example: `tailrace streams run gateway notifications`
+    """
+    import asyncio
+
+    import uvloop
+
+    from tailrace.addresses import resolve
+    from tailrace.errors import UsageError
+    from tailrace.operations.topics import topic_partitions
+    from tailrace.settings import load_settings
+    from tailrace.streams.pipeline import DEAD_LETTERS
+    from tailrace.streams.registry import NAMES, stream_of
+    from tailrace.streams.running import run_streams
+    from tailrace.telemetry import configure_logging, tune_garbage_collector
+
+    unknown = [name for name in names or () if name not in NAMES]
+    if unknown:
+        raise UsageError(f"unknown stream: {', '.join(unknown)}", fix=f"one or more of {', '.join(NAMES)}")
+    settings = load_settings()
+    configure_logging(settings.log)
+    wanted = [name for name in NAMES if not names or name in names]
+    topics = {DEAD_LETTERS}
+    for name in wanted:
+        stream = stream_of(name, settings)
+        topics |= {stream.source, *stream.targets}
+
+    async def run() -> None:
+        # Faust would wait for a topic that does not exist, and call that ready.
+        await topic_partitions(settings, resolve(settings).kafka, topics)
+        await run_streams(settings, wanted, _leave)
+
+    tune_garbage_collector()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+def _leave(error: Exception) -> NoReturn:
+    import os
+
+    from tailrace.errors import TailraceError
+
+    note(f"tailrace: {error if isinstance(error, TailraceError) else type(error).__name__}")
+    fix = getattr(error, "fix", None)
+    if fix:
+        note(f"  fix  {fix}")
+    os._exit(error.exit_code if isinstance(error, TailraceError) else 1)
+
+
+@streams.command("list")
+def list_command(output: OutputOption = Output.TABLE) -> None:
+    """List the streams there are, with the topics they read and write.
+
+    Example: `tailrace streams list -o json`
+    """
+    from tailrace.settings import load_settings
+    from tailrace.streams.registry import NAMES, stream_of
+
+    settings = load_settings()
+    rows = [stream_of(name, settings) for name in NAMES]
+    if output is Output.JSON:
+        print_json([{"name": it.name, "source": it.source, "targets": list(it.targets)} for it in rows])
+    else:
+        print_table(["STREAM", "READS", "WRITES"], [[it.name, it.source, ", ".join(it.targets)] for it in rows])

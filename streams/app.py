@@ -1,0 +1,137 @@
+"""One Faust app per stream, made so that none of Faust's defaults can lose a record or open a port."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import faust
+import structlog
+
+from tailrace.addresses import resolve
+from tailrace.settings import Settings
+from tailrace.streams.pipeline import Pipeline
+from tailrace.streams.reading import Reader
+from tailrace.streams.records import Record
+from tailrace.streams.sending import Sender
+from tailrace.streams.stream import Stream
+from tailrace.streams.transport import Transport, anchors_of
+
+log = structlog.get_logger()
+
+BATCH_EVENTS_MAX: Final = 1_000
+BATCH_AGE_S: Final = 0.05
+BUFFER_EVENTS_MAX: Final = 16_384
+COMMIT_INTERVAL_S: Final = 1.0
+
+
+@dataclass
+class StreamApp:
+    """A stream and the Faust app that feeds it. `failed` is done when the process must end, with the reason.
+
+    `joined` says whether the group has given us our partitions, be it none; `assigned` are those.
+    """
+
+    stream: Stream
+    faust: Any
+    pipeline: Pipeline
+    reader: Reader
+    sender: Sender
+    failed: asyncio.Future[Exception]
+    joined: bool = False
+    assigned: frozenset[int] = field(default_factory=frozenset)
+
+    async def start(self) -> None:
+        """Connect and join the group; raises `UnreachableError`."""
+        await self.sender.start()
+        await self.reader.start()
+        await self.faust.start()
+
+    async def stop(self) -> None:
+        """Commit, leave the group and disconnect; Faust may hang here, so give it a deadline."""
+        await self.faust.stop()
+        await self.reader.stop()
+        await self.sender.stop()
+
+
+def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | None = None) -> StreamApp:
+    """Make the app of a stream; must be called in the event loop that is to run it.
+
+    Raises `UnreachableError` where no broker is known. `now` gives aware UTC.
+    """
+    bootstrap = resolve(settings).kafka
+    source = settings.topic(stream.source)
+    reader = Reader(bootstrap, source, stream.source, settings.kafka)
+    sender = Sender(bootstrap, settings.topic, settings.kafka)
+    pipeline = Pipeline(stream, source, reader, sender, now or (lambda: datetime.now(UTC)))
+    app = faust.App(
+        settings.group(f"streams.{stream.name}"),
+        broker=[f"kafka://{address}" for address in bootstrap.split(",")],
+        autodiscover=False,
+        processing_guarantee="at_least_once",  # its exactly-once mode loses and doubles
+        web_enabled=False,
+        topic_allow_declare=False,  # topics are made by `topics apply`, with their configuration
+        topic_disable_leader=True,
+        value_serializer="raw",
+        key_serializer="raw",
+        stream_buffer_maxsize=BUFFER_EVENTS_MAX,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        broker_session_timeout=settings.kafka.session_timeout_ms / 1_000,
+        broker_request_timeout=settings.kafka.request_timeout_ms / 1_000,
+        loop=asyncio.get_running_loop(),
+    )
+    app.transport = Transport(app, bootstrap, settings.kafka, pipeline.position)
+    made = StreamApp(stream, app, pipeline, reader, sender, asyncio.get_running_loop().create_future())
+    _follow_assignment(made)
+    _add_agent(made, app.topic(source, key_type=bytes, value_type=bytes))
+    return made
+
+
+def _follow_assignment(made: StreamApp) -> None:
+    async def revoked(_app: Any, partitions: Any, **_: Any) -> None:
+        made.pipeline.let_go({tp.partition for tp in partitions})
+        made.joined, made.assigned = False, frozenset()
+
+    async def assigned(_app: Any, partitions: Any, **_: Any) -> None:
+        made.joined, made.assigned = True, frozenset(tp.partition for tp in partitions)
+        log.info("stream_partitions_assigned", stream=made.stream.name, partitions=len(made.assigned))
+
+    # Not weakly, as by default: nothing else keeps these functions.
+    made.faust.on_partitions_revoked.connect(revoked, weak=False)
+    made.faust.on_partitions_assigned.connect(assigned, weak=False)
+
+
+def _add_agent(made: StreamApp, topic: Any) -> None:
+    short = made.stream.source
+
+    async def agent(stream: Any) -> None:
+        async for events in stream.take_events(BATCH_EVENTS_MAX, within=BATCH_AGE_S):
+            generation = made.faust.consumer_generation_id
+            records = [
+                Record(
+                    short,
+                    message.partition,
+                    message.offset,
+                    round(message.timestamp * 1_000),
+                    message.key,
+                    message.value,
+                    tuple(message.headers or ()),
+                )
+                for message in (event.message for event in events)
+                # What was fetched before a rebalance comes again, from where the commits stand.
+                if message.generation_id == generation
+            ]
+            try:
+                await made.pipeline.process(records, anchors_of(made.faust.consumer))
+            except Exception as error:  # noqa: BLE001 - whatever it is: an agent that raises is acknowledged
+                await give_up(made, error)
+
+    made.faust.agent(topic, name=f"tailrace.streams.{made.stream.name}")(agent)
+
+
+async def give_up(made: StreamApp, error: Exception) -> None:
+    """Say that the process must end, and never come back: an agent that raised would be acknowledged and go on."""
+    if not made.failed.done():
+        made.failed.set_result(error)
+    await asyncio.get_running_loop().create_future()

@@ -1,0 +1,145 @@
+"""The gateway as a process: complete, in order, and refused records with their reason, whatever is done to it."""
+
+import asyncio
+import json
+import signal
+from datetime import UTC, datetime
+from random import Random
+from uuid import UUID, uuid5
+
+import pytest
+
+EVENTS = 6_000
+CHANNELS = 40
+WORLD = UUID("0199c1d2-0000-7000-8000-000000000000")
+
+
+def posted(number: int, *, complete: bool) -> bytes:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    event = {
+        "specversion": "1.0",
+        "type": "collab.message.posted",
+        "source": "/legacy",
+        "subject": str(uuid5(WORLD, f"message {number}")),
+        "data": {
+            "message_id": str(uuid5(WORLD, f"message {number}")),
+            "channel_id": str(uuid5(WORLD, f"channel {number % CHANNELS}")),
+            "workspace_id": str(WORLD),
+            "user_id": str(WORLD),
+            "content": "x" * 100,
+            "message_type": "text",
+            "mentions": [],
+            "file_ids": [],
+            "created_at": now,
+        },
+    }
+    if complete:
+        event |= {"id": str(uuid5(WORLD, f"event {number}")), "time": now, "sequence": str(number)}
+    return json.dumps(event).encode()
+
+
+async def publish(topics, *, events: int, per_second: int) -> None:
+    """Each channel's events go into one partition of the inbound topic, under keys of no meaning."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    for number in range(events):
+        value = b"no event at all" if number % 500 == 3 else posted(number, complete=number % 3 == 0)
+        await topics.put("inbound", value, key=str(number).encode(), partition=number % CHANNELS % 4)
+        if number % 50 == 0:
+            await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
+    await topics.producer.flush()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1])
+async def test_killed_and_rebalanced_at_random_nothing_is_lost_reordered_or_new(
+    seed, topics, make_workers, eventually, first_sights, source_of
+):
+    workers, done = make_workers("gateway"), asyncio.Event()
+    publishing = asyncio.create_task(publish(topics, events=EVENTS, per_second=400))
+    await workers.torment(Random(seed), done, rounds=5)
+    await publishing
+
+    async def is_complete() -> bool:
+        sources = {source_of(record) for record in await topics.read("conversations")}
+        return len(sources) >= EVENTS - EVENTS // 500
+
+    await eventually(is_complete)
+    while workers.running:
+        workers.stop(signal.SIGTERM)
+    records = await topics.read("conversations")
+    visible = first_sights(records, lambda record: json.loads(record.value)["id"])
+    inbound = {(r.partition, r.offset): r for r in await topics.read("inbound")}
+    good = {source for source, record in inbound.items() if record.value.startswith(b"{")}
+
+    assert sorted(map(source_of, visible)) == sorted(good)
+    assert {json.loads(record.value)["data"]["message_id"] for record in visible} == {
+        json.loads(inbound[source].value)["data"]["message_id"] for source in good
+    }
+    by_channel: dict[bytes, list[int]] = {}
+    for record in visible:
+        assert record.key.decode() == json.loads(record.value)["data"]["channel_id"]
+        by_channel.setdefault(record.key, []).append(source_of(record)[1])
+    assert len(by_channel) == CHANNELS
+    assert all(offsets == sorted(offsets) for offsets in by_channel.values())
+    letters = first_sights(await topics.read("dead-letters"), lambda r: dict(r.headers)["kafka_dlt-original-offset"])
+    assert {record.value for record in letters} == {b"no event at all"}
+
+
+async def test_a_refused_record_is_a_dead_letter_as_it_came(topics, make_workers, eventually):
+    await (await topics.put("inbound", b"nothing", key=b"some key", partition=2))
+    workers = make_workers("gateway")
+    workers.start()
+
+    async def has_come() -> bool:
+        return bool(await topics.read("dead-letters"))
+
+    await eventually(has_come)
+    (letter,) = await topics.read("dead-letters")
+    headers = dict(letter.headers)
+
+    assert (letter.key, letter.value) == (b"some key", b"nothing")
+    assert headers["tr-code"] == b"E_DECODE"
+    assert headers["tr-projection"] == b"gateway"
+    assert headers["kafka_dlt-original-topic"].decode() == topics.settings.topic("inbound")
+    assert headers["__connect.errors.partition"] == b"2"
+
+
+async def test_a_clean_stop_commits_what_was_sent(topics, make_workers, eventually):
+    workers = make_workers("gateway")
+    for first in (0, 100):
+        for number in range(first, first + 100):
+            await topics.put("inbound", posted(number, complete=True))
+        await topics.producer.flush()
+        workers.start()
+
+        async def is_complete(wanted: int = first + 100) -> bool:
+            return len(await topics.read("conversations")) >= wanted
+
+        await eventually(is_complete)
+        assert workers.stop(signal.SIGTERM) == 0
+
+    assert len(await topics.read("conversations")) == 200
+
+
+async def test_records_of_an_aborted_transaction_do_not_go_on(topics, make_workers, eventually, settings):
+    from aiokafka import AIOKafkaProducer
+
+    producer = AIOKafkaProducer(bootstrap_servers=topics.bootstrap, transactional_id=settings.topic("foreign"))
+    await producer.start()
+    for number, outcome in enumerate([producer.commit_transaction, producer.abort_transaction] * 3):
+        await producer.begin_transaction()
+        await producer.send(settings.topic("inbound"), posted(number, complete=True), partition=0)
+        await outcome()
+    await producer.stop()
+    workers = make_workers("gateway")
+    workers.start()
+
+    async def is_complete() -> bool:
+        return len(await topics.read("conversations")) >= 3
+
+    await eventually(is_complete)
+    assert workers.stop(signal.SIGTERM) == 0
+    ids = {json.loads(record.value)["id"] for record in await topics.read("conversations")}
+
+    assert ids == {str(uuid5(WORLD, f"event {number}")) for number in (0, 2, 4)}
