@@ -1,9 +1,10 @@
 """What the caches must hold, read from PostgreSQL: state and its stamps in one snapshot."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import asyncpg
@@ -85,12 +86,17 @@ class Wanted:
         return bool(self.lists or self.members or self.pairs or self.births or self.living or self.posts or self.typing)
 
 
+@cache
+def _texts(schemas: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return {name: render(text, dict(schemas)) for name, text in queries("caches").items()}
+
+
 class Reader:
     """Statements of the caches on one connection. Every method but `snapshot` is one or two round trips."""
 
     def __init__(self, connection: asyncpg.Connection, settings: PostgresSettings) -> None:
         self.connection = connection
-        self._texts = {name: render(text, schema_names(settings)) for name, text in queries("caches").items()}
+        self._texts = _texts(tuple(schema_names(settings).items()))
         self._begin = _SNAPSHOT.format(timeout_ms=settings.statement_timeout_ms)
         self.generation = 0
 

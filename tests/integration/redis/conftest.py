@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from cached import Cached
+from contract_events import Given
 from psycopg.conninfo import conninfo_to_dict
 from read_models import ReadModels
 
@@ -36,3 +37,8 @@ def cached(
     made = Cached(ReadModels(settings))
     yield made
     made.redis.close()
+
+
+@pytest.fixture
+def given() -> Given:
+    return Given()
