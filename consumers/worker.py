@@ -27,7 +27,10 @@ RECLAIM_WAIT_S = 1.0
 HALTED_WAIT_S = 5.0
 """After so long a halted partition is looked at again: somebody may have lifted the halt."""
 COMMIT_INTERVAL_S = 2.0
-YIELD_EVERY_RECORDS = 250
+FETCH_RECORDS_MAX = 1_000
+YIELD_EVERY_RECORDS = 50
+"""Both bound how long an answer of the store may lie unread (about 2 ms and 0.5 ms); a batch asks it thirty questions,
+and while it waits for the next one it does nothing."""
 
 
 @dataclass
@@ -207,22 +210,24 @@ class Worker:
         ]
 
     async def _next_batches(self) -> list[Batch]:
-        """Gather until the batch is full or the applier idle; meanwhile small batches grow up to their age."""
+        """Gather while more is here, until the batch is full; else until the applier is idle or the batch is of age."""
         loop = asyncio.get_running_loop()
         batches: dict[bool, Batch] = {}
         count = size = 0
         deadline = loop.time() + self.settings.batch_max_age_ms / 1000
         while count < self.settings.batch_max_events and size < self.settings.batch_max_bytes:
-            fetched = await self._fetch(IDLE_WAIT_MS if not count else 10, self.settings.batch_max_events - count)
+            wanted = min(self.settings.batch_max_events - count, FETCH_RECORDS_MAX)
+            fetched = await self._fetch(IDLE_WAIT_MS if not count else 10, wanted)
             for partition, records in fetched.items():
                 usable = await self._usable(partition, records)
                 if usable:
                     count += len(usable)
                     size += sum(len(record.value or b"") for record in usable)
                     await self._decode(batches, partition, usable)
+            more = sum(map(len, fetched.values())) >= wanted
             idle = self._queue.empty() and not self._applier.busy
             aged = loop.time() >= deadline and not self._queue.full()
-            if self.stopping.is_set() or (not fetched and not count) or (count and (idle or aged)):
+            if self.stopping.is_set() or (not fetched and not count) or (count and not more and (idle or aged)):
                 break
         return [batches[kind] for kind in sorted(batches, reverse=True)]
 

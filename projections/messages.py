@@ -8,11 +8,16 @@ from tailrace.schemas.event import Event
 
 POSTED_COLUMNS = (
     "message_id", "created_at", "workspace_id", "channel_id", "user_id", "content", "message_type", "formatted_content",
-    "thread_id", "reply_count", "last_reply_at", "is_pinned", "is_deleted", "deleted_at", "reactions", "mentions",
-    "edited_at", "edit_count", "edit_history", "client_msg_id", "updated_at",
-    "posted_at", "posted_length", "posted_sequence", "posted_event", "registers",
+    "thread_id", "client_msg_id", "updated_at", "posted_at", "posted_length", "posted_sequence", "posted_event",
 )  # fmt: skip
-"""Columns a posting writes; `has_files` follows from the files and starts false."""
+"""Columns that every posting writes."""
+
+TOUCHED_COLUMNS = (
+    "mentions", "reply_count", "last_reply_at", "is_pinned", "is_deleted", "deleted_at", "reactions", "edited_at",
+    "edit_count", "edit_history", "registers",
+)  # fmt: skip
+"""Columns of a new message that differ from the table's defaults only where `is_plain` does not hold; `has_files`
+follows from the files and starts false."""
 
 CHANGED_COLUMNS = (
     "content", "formatted_content", "is_pinned", "is_deleted", "deleted_at", "mentions", "edited_at", "edit_count",
@@ -56,6 +61,13 @@ def posted_row(event: Event, thread_id: str | None) -> Row:
         "registers": None,
         "appended_at": event.appended_at,
     }
+
+
+def is_plain(row: Row) -> bool:
+    """Whether a new row mentions nobody and nothing has touched it: no event, no reply, no reaction, no erasure."""
+    return row["registers"] is None and not (
+        row["mentions"] or row["reply_count"] or row["reactions"] or row["is_deleted"]
+    )
 
 
 def fold_message(row: Row, event: Event) -> bool:

@@ -43,8 +43,8 @@ async def apply_events(session: Session, events: Sequence[Event], parking: Parki
     messages.fold(about)
 
     await plain.store(session)
-    await write_postings(session, postings)
     rollups = Rollups()
+    await write_postings(session, postings, rollups)
     await messages.write(session, rollups)
     for event in about:
         if event.type == "collab.reaction.added":  # stale ones too (ruling 57); parked ones not yet (ruling 58)

@@ -134,7 +134,6 @@ class MessageWork:
         """Write changed rows, reactions and pins, then recount what depends on them."""
         newest: dict[str, datetime | None] = {}
         for row in self.postings.rows.values():
-            rollups.posted(row, row["appended_at"])
             channel_id, created_at = row["channel_id"], None if row["is_deleted"] else row["created_at"]
             held = newest.setdefault(channel_id, created_at)
             if created_at is not None and (held is None or created_at > held):
