@@ -51,9 +51,20 @@ class OutageError(Exception):
 class BulkWriter:
     """Sends writes until each was taken, found too old, or rejected for what it is."""
 
-    def __init__(self, client: AsyncElasticsearch, settings: ElasticsearchSettings) -> None:
+    def __init__(
+        self, client: AsyncElasticsearch, settings: ElasticsearchSettings, version_type: str = "external"
+    ) -> None:
         self._client = client
         self._settings = settings
+        self._version_type = version_type
+
+    def over_equals(self) -> "BulkWriter":
+        """A writer that also replaces what has the same version.
+
+        Equal versions are equal documents, with one exception: where a workspace's messages were purged, Elasticsearch
+        remembers each deletion for a minute under the version of what it deleted.
+        """
+        return BulkWriter(self._client, self._settings, "external_gte")
 
     async def send(self, writes: Sequence[Write]) -> list[Rejection]:
         """Write all, in requests of bounded size; returns what was rejected.
@@ -88,7 +99,7 @@ class BulkWriter:
         """Send once. Returns what to send again and what was rejected."""
         try:
             answer = await self._client.bulk(
-                operations=_body(part),  # type: ignore[arg-type]  # bytes are sent as they are; the stub wants dicts
+                operations=_body(part, self._version_type),  # type: ignore[arg-type]  # bytes are sent as they are; the stub wants dicts
                 filter_path=_ITEMS,
             )
         except ApiError as error:
@@ -142,13 +153,14 @@ def _parts(writes: Sequence[Write], settings: ElasticsearchSettings) -> Iterator
         yield part
 
 
-def _body(part: list[Write]) -> bytes:
+def _body(part: list[Write], version_type: str) -> bytes:
     """NDJSON by hand: the client's own encoding of dicts costs nine times the time."""
+    kind = version_type.encode()
     lines = []
     for write in part:
         lines.append(
-            b'{"index":{"_index":"%b","_id":"%b","version":%d,"version_type":"external"}}'
-            % (write.target.encode(), write.id.encode(), write.version)
+            b'{"index":{"_index":"%b","_id":"%b","version":%d,"version_type":"%b"}}'
+            % (write.target.encode(), write.id.encode(), write.version, kind)
         )
         lines.append(write.body)
     lines.append(b"")

@@ -107,7 +107,9 @@ class Indices:
     async def show(self, layout: Layout) -> None:
         """Set what readers see, for all indices in one step: no search meets a state in between."""
         actions: list[dict[str, Any]] = []
-        for name, aliases in sorted((await self.existing(layout.prefix)).items()):
+        existing = await self.existing(layout.prefix)
+        for name, aliases in sorted(existing.items()):
+            actions += _contract_name(layout, name, aliases, existing)
             alias = alias_of(name, layout.prefix)
             full, shown = self.alias(alias), layout.shown(name, alias)
             held = aliases.get(full)
@@ -166,3 +168,14 @@ class Indices:
         """External versions of the documents that an index holds, tombstones included."""
         answer = await self._client.mget(index=index, ids=ids, source=False, filter_path="docs._id,docs._version")
         return {doc["_id"]: doc["_version"] for doc in answer.get("docs", []) if "_version" in doc}
+
+
+def _contract_name(layout: Layout, name: str, held: Collection[str], existing: Collection[str]) -> list[dict[str, Any]]:
+    """Give the live index of a later generation the contract's name as an alias, once no index is called so."""
+    contract, alias = layout.contract_name(name), alias_of(name, layout.prefix)
+    if alias != "messages" or contract in existing:
+        return []
+    wanted = layout.generation(name) == layout.live(alias)
+    if wanted == (contract in held):
+        return []
+    return [{"add" if wanted else "remove": {"index": name, "alias": contract}}]

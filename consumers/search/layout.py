@@ -115,6 +115,10 @@ class Layout:
         """Number of the generation that an index belongs to, by its full name."""
         return self._parsed(index)[1]
 
+    def contract_name(self, index: str) -> str:
+        """Full name that an index has in the contract, whatever its generation."""
+        return f"{self.prefix}{self._parsed(index)[0]}"
+
     def _parsed(self, index: str) -> tuple[str, int]:
         name = index.removeprefix(self.prefix)
         head, _, tail = name.rpartition("_v")

@@ -6,6 +6,7 @@ anywhere: the job begins that step again.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -54,11 +55,12 @@ async def _change(tools: Tools, statement: str, *arguments: Any) -> None:
 
 
 async def _copy_and_switch(tools: Tools, job: Job, row: Any) -> None:
+    over = replace(tools, writer=tools.writer.over_equals())
     for _ in range(COUNTS_MAX):
-        await walk(tools, job, lambda layout, found: write_all(tools, layout, found))
+        await walk(tools, job, lambda layout, found: write_all(over, layout, found))
         if await _counts_agree(tools, job, row):
             break
-        # What was deleted there a moment ago is refused for a minute; what others are just writing comes.
+        # What others are just writing comes.
         await store(tools, job, {"walk": {}})
         await asyncio.sleep(COUNT_PAUSE_S)
     else:

@@ -26,6 +26,7 @@ COMMANDS: tuple[str, ...] = (
     "dlq",
     "caches",
     "verify",
+    "search",
     "query",
     "report",
     "sql",

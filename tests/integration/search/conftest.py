@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import psycopg
 import pytest
+from contract_events import Given
 from psycopg.conninfo import conninfo_to_dict
 from read_models import ReadModels
 from searched import Searched
@@ -36,3 +37,8 @@ async def searched(
     made = Searched(ReadModels(settings))
     yield made
     await made.drop()
+
+
+@pytest.fixture
+def given() -> Given:
+    return Given()
