@@ -1,0 +1,187 @@
+"""Where the worker's time goes: fetch, decode and apply one after the other, and every statement by name.
+
+Nothing overlaps here, so the seconds of one stage hold nothing of another's. `--cprofile` prints the functions instead.
+
+Example: .venv/bin/python bench/stages.py --profile mixed --events 100000
+"""
+
+import argparse
+import asyncio
+import cProfile
+import os
+import pstats
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import uvloop
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
+from databases import Server
+from event_log import EventLog
+from measuring import backend_cpu_s
+from postgres_worker import add_log_options, filled
+
+from tailrace.addresses import resolve
+from tailrace.consumers.batch import Batch, Record, TopicPartition
+from tailrace.consumers.batches import add_records
+from tailrace.consumers.postgres import sink
+from tailrace.consumers.postgres.session import Session
+from tailrace.consumers.postgres.sink import STRUCTURAL_TOPICS, PostgresSink
+from tailrace.projections.registry import POSTGRES
+from tailrace.settings import LogSettings, load_settings
+from tailrace.telemetry import configure_logging, tune_garbage_collector
+
+
+class Stages:
+    """Seconds and calls by name."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.calls: defaultdict[str, int] = defaultdict(int)
+        self.client_cpu_s = self.backend_cpu_s = 0.0
+
+    def add(self, name: str, started: float) -> None:
+        self.seconds[name] += time.perf_counter() - started
+        self.calls[name] += 1
+
+
+class TimedSession(Session):
+    """A session that notes how long each statement takes, the driver's encoding included."""
+
+    stages: Stages
+
+    async def fetch(self, name: str, *arguments: Any) -> list[Any]:
+        started = time.perf_counter()
+        try:
+            return await super().fetch(name, *arguments)
+        finally:
+            self.stages.add(name, started)
+
+    async def fetch_text(self, text: str, *arguments: Any) -> list[Any]:
+        started = time.perf_counter()
+        try:
+            return await super().fetch_text(text, *arguments)
+        finally:
+            self.stages.add(" ".join(text.split()[:3]) + " … " + text.rsplit(maxsplit=1)[-1][:30], started)
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Any) -> None:
+        started = time.perf_counter()
+        try:
+            await super().copy(table, columns, rows)
+        finally:
+            self.stages.add(f"COPY {table}", started)
+
+
+async def fetch(log: EventLog, stages: Stages) -> dict[TopicPartition, list[Record]]:
+    """The whole log by partition."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=log.bootstrap, fetch_max_bytes=32 * 2**20, max_partition_fetch_bytes=4 * 2**20
+    )
+    await consumer.start()
+    partitions = [
+        KafkaPartition(log.settings.topic(topic), number)
+        for topic in POSTGRES.topics
+        for number in range(log.settings.kafka.partitions)
+    ]
+    consumer.assign(partitions)
+    await consumer.seek_to_beginning()
+    found: dict[TopicPartition, list[Record]] = {}
+    count = 0
+    started = time.perf_counter()
+    while count < log.records:
+        for tp, records in (await consumer.getmany(timeout_ms=500, max_records=5_000)).items():
+            count += len(records)
+            found.setdefault(TopicPartition(tp.topic, tp.partition), []).extend(
+                Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records
+            )
+    stages.add("fetch", started)
+    await consumer.stop()
+    return found
+
+
+async def run(log: EventLog, url: str, limit: int, profiler: cProfile.Profile | None) -> Stages:
+    """Read everything, then apply it batch by batch: the structural topics, then the others, as the worker does."""
+    stages = TimedSession.stages = Stages()
+    topics = {short: log.settings.topic(short) for short in POSTGRES.topics}
+    records = await fetch(log, stages)
+    store = PostgresSink(url, log.settings.postgres, "postgres", 1, topics)
+    claims = await store.progress.claim(dict.fromkeys(records, 0), "bench")
+    shorts = {tp: short for short, full in topics.items() for tp in records if tp.topic == full}
+    cpu_before = time.process_time()
+    for structural in (True, False):
+        mine = {tp: found for tp, found in sorted(records.items()) if (shorts[tp] in STRUCTURAL_TOPICS) is structural}
+        for parts in _in_turns(mine, limit):
+            with _stage(stages, "decode", profiler):
+                batch = Batch()
+                for tp, part in parts.items():
+                    epoch, expected = claims[tp].epoch, part[0].offset
+                    add_records(batch, tp, shorts[tp], part, epoch=epoch, expected=expected)
+            with _stage(stages, "apply", profiler):
+                await store.apply(batch)
+    stages.client_cpu_s = time.process_time() - cpu_before
+    pid = await (await store.progress.connection()).fetchval("SELECT pg_backend_pid()")
+    stages.backend_cpu_s = backend_cpu_s(pid)
+    await store.close()
+    return stages
+
+
+def _in_turns(records: Mapping[TopicPartition, Sequence[Record]], limit: int) -> Iterator[dict[TopicPartition, Any]]:
+    """Batches of at most `limit` records, an equal share from every partition that still has some."""
+    at = dict.fromkeys(records, 0)
+    while left := [tp for tp in records if at[tp] < len(records[tp])]:
+        share = max(1, limit // len(left))
+        yield {tp: records[tp][at[tp] : at[tp] + share] for tp in left}
+        for tp in left:
+            at[tp] += share
+
+
+@contextmanager
+def _stage(stages: Stages, name: str, profiler: cProfile.Profile | None) -> Iterator[None]:
+    started = time.perf_counter()
+    if profiler:
+        profiler.enable()
+    yield
+    if profiler:
+        profiler.disable()
+    stages.add(name, started)
+
+
+def show(stages: Stages, records: int) -> None:
+    statements = {name: s for name, s in stages.seconds.items() if name not in {"fetch", "decode", "apply"}}
+    print(f"\n{'µs/event':>9} {'calls':>6}")
+    for name in ("fetch", "decode", "apply"):
+        print(f"{stages.seconds[name] / records * 1e6:9.2f} {stages.calls[name]:6} {name}")
+    print(f"{stages.client_cpu_s / records * 1e6:9.2f}        CPU of the client for decode and apply")
+    print(f"{stages.backend_cpu_s / records * 1e6:9.2f}        CPU of the backend")
+    rest = stages.seconds["apply"] - sum(statements.values())
+    print(f"{rest / records * 1e6:9.2f}        … of it outside of statements")
+    for name, seconds in sorted(statements.items(), key=lambda item: -item[1]):
+        print(f"{seconds / records * 1e6:9.2f} {stages.calls[name]:6} … {name}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_log_options(parser)
+    parser.add_argument("--batch", type=int, default=5_000)
+    parser.add_argument("--cprofile", action="store_true")
+    arguments = parser.parse_args()
+    settings = load_settings()
+    configure_logging(LogSettings(level="warning"))
+    profiler = cProfile.Profile() if arguments.cprofile else None
+    with filled(settings, arguments) as log:
+        server = Server(resolve(settings).postgres, settings)
+        with server.made(f"bench_stages_{os.getpid()}", log) as database:
+            tune_garbage_collector()
+            sink.Session = TimedSession  # type: ignore[attr-defined]  # the way in without a switch in the worker
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                stages = runner.run(run(log, server.url(database), arguments.batch, profiler))
+        if profiler:
+            pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
+        show(stages, log.records)
+
+
+if __name__ == "__main__":
+    main()
