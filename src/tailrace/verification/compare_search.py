@@ -1,6 +1,7 @@
 """What searches find, against what they should: everything behind the three aliases, read to the end."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -103,12 +104,13 @@ def _rows(client: Elasticsearch, alias: str, spec: TableSpec) -> Iterator[Sequen
                 search_after=after,
                 track_total_hits=False,
             )
-            hits = page["hits"]["hits"]
+            point, hits = page["pit_id"], page["hits"]["hits"]
             for hit in hits:
                 source = hit["_source"]
                 yield [*hit["_id"].split(":"), *(source.get(name) for name in spec.columns)]
             if len(hits) < PAGE:
                 return
-            point, after = page["pit_id"], hits[-1]["sort"]
+            after = hits[-1]["sort"]
     finally:
-        client.close_point_in_time(id=point)
+        with suppress(NotFoundError):
+            client.close_point_in_time(id=point)
