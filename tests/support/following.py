@@ -18,11 +18,15 @@ class Story:
     def log(self) -> Log:
         return log_of(self._events, self.searched.settings)
 
-    async def tell(self, *events: CloudEvent, jobs: bool = True) -> None:
-        """Publish, apply everywhere and, unless told otherwise, do the jobs that come of it."""
+    def more(self, *events: CloudEvent) -> Log:
+        """Publish; the caller applies what it is given, e.g. to the tables only."""
         known = len(self._events)
         self._events += [in_world(event) for event in events]
-        new = self.log[known:]
+        return self.log[known:]
+
+    async def tell(self, *events: CloudEvent, jobs: bool = True) -> None:
+        """Publish, apply everywhere and, unless told otherwise, do the jobs that come of it."""
+        new = self.more(*events)
         await self.searched.models.apply([new])
         sink = self.searched.sink()
         try:
