@@ -1,7 +1,7 @@
 -- title: Daily, weekly and monthly active users
 -- description: True distincts of 1, 7 and 30 days. Stickiness is the share of the month's users who were there that day.
 -- param: workspace workspace -- id, slug or name
--- param: since date = today-90 -- first day
+-- param: since date = today-30 -- first day
 -- plot: line x=day_utc y=dau,wau,mau unit=users
 SELECT day_utc, dau, wau, mau, round(dau::numeric / nullif(mau, 0), 3) AS stickiness
 FROM analytics.active_users

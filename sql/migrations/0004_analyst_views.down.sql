@@ -7,3 +7,10 @@ DROP VIEW
     analytics.response_times, analytics.daily_activity_local, analytics.hourly_activity_local, analytics.rollup_differences;
 DROP TABLE runtime.time_zones;
 DROP INDEX collab.messages_times, collab.messages_archive_times, collab.message_reactions_first_added;
+REVOKE ALL ON ALL TABLES IN SCHEMA analytics, collab FROM tailrace_analyst;
+REVOKE SELECT (workspace_id, name, slug, plan_type, max_members, subscription_status, sso_enabled, require_2fa, member_count,
+               created_at, updated_at, deleted_at) ON collab.workspaces FROM tailrace_analyst;
+REVOKE SELECT (channel_id, workspace_id, channel_type, is_archived, is_general, allow_threads, allow_file_upload,
+               allow_external_sharing, member_count, last_message_at, created_at, updated_at, archived_at, deleted_at)
+    ON collab.channels FROM tailrace_analyst;
+REVOKE USAGE ON SCHEMA analytics, collab FROM tailrace_analyst;

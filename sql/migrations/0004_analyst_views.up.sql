@@ -5,9 +5,10 @@
 -- reaches the partitions and the BRINs.
 
 -- BRIN: messages and reactions come nearly in order of time, and an index of a few pages costs writers nothing.
-CREATE INDEX messages_times ON collab.messages USING brin (created_at, posted_at) WITH (autosummarize = on);
+CREATE INDEX messages_times ON collab.messages USING brin (created_at, posted_at) WITH (pages_per_range = 32, autosummarize = on);
 CREATE INDEX messages_archive_times ON collab.messages_archive USING brin (created_at, posted_at);
-CREATE INDEX message_reactions_first_added ON collab.message_reactions USING brin (first_added_at) WITH (autosummarize = on);
+CREATE INDEX message_reactions_first_added ON collab.message_reactions USING brin (first_added_at)
+    WITH (pages_per_range = 32, autosummarize = on);
 
 -- pg_timezone_names reads six hundred files each time. AT TIME ZONE takes four of these names for abbreviations without
 -- daylight saving, so they are written as the zones that have had their rules since 1996.
@@ -138,9 +139,10 @@ FROM (
            total_message_length AS characters, 0 AS reactions, revised_at
     FROM analytics.message_analytics
     UNION ALL
-    SELECT m.workspace_id, m.channel_id, date_trunc('hour', r.first_added_at, 'UTC'), 0, 0, 0, 1, NULL
-    FROM collab.message_reactions r
-    JOIN analytics.messages m ON m.message_id = r.message_id AND m.created_at = r.message_created_at
+    SELECT coalesce(c.workspace_id, (SELECT m.workspace_id FROM analytics.messages m
+                                     WHERE m.message_id = r.message_id AND m.created_at = r.message_created_at)),
+           r.channel_id, date_trunc('hour', r.first_added_at, 'UTC'), 0, 0, 0, 1, NULL
+    FROM collab.message_reactions r LEFT JOIN collab.channels c ON c.channel_id = r.channel_id
     WHERE r.first_added_at IS NOT NULL
 ) AS parts GROUP BY workspace_id, channel_id, hour;
 
@@ -152,11 +154,12 @@ SELECT a.workspace_id, a.user_id, a.date AS day_utc, a.messages_sent AS messages
           AND m.posted_at >= a.date::timestamp AT TIME ZONE 'UTC'
           AND m.posted_at < (a.date + 1)::timestamp AT TIME ZONE 'UTC') AS replies,
        a.reactions_given,
+       -- The message one by one: a join would read all messages for each day.
        (SELECT count(*)::int FROM collab.message_reactions r
-        JOIN analytics.messages m ON m.message_id = r.message_id AND m.created_at = r.message_created_at
         WHERE r.first_added_at >= a.date::timestamp AT TIME ZONE 'UTC'
           AND r.first_added_at < (a.date + 1)::timestamp AT TIME ZONE 'UTC'
-          AND m.workspace_id = a.workspace_id AND m.user_id = a.user_id) AS reactions_received,
+          AND (SELECT (m.workspace_id, m.user_id) = (a.workspace_id, a.user_id) FROM analytics.messages m
+               WHERE m.message_id = r.message_id AND m.created_at = r.message_created_at)) AS reactions_received,
        (SELECT count(DISTINCT m.channel_id)::int FROM analytics.messages m
         WHERE m.workspace_id = a.workspace_id AND m.user_id = a.user_id AND m.message_type IN ('text', 'file', 'bot')
           AND m.posted_at >= a.date::timestamp AT TIME ZONE 'UTC'
@@ -176,25 +179,23 @@ FROM analytics.workspace_days d
 LEFT JOIN analytics.daily_active_users a ON a.workspace_id = d.workspace_id AND a.date = d.day_utc;
 
 CREATE VIEW analytics.retention_weekly AS
-WITH weeks AS (
-    SELECT DISTINCT workspace_id, user_id, date_trunc('week', date::timestamp)::date AS week FROM runtime.day_members
-), firsts AS (
-    SELECT workspace_id, user_id, min(week) AS cohort_week FROM weeks GROUP BY workspace_id, user_id
-), cohorts AS (
-    SELECT workspace_id, cohort_week, count(*)::int AS cohort_size FROM firsts GROUP BY workspace_id, cohort_week
-), returns AS (
-    SELECT f.workspace_id, f.cohort_week, (w.week - f.cohort_week) / 7 AS week_n, count(*)::int AS returned
-    FROM firsts f JOIN weeks w ON w.workspace_id = f.workspace_id AND w.user_id = f.user_id
-    GROUP BY f.workspace_id, f.cohort_week, (w.week - f.cohort_week) / 7
-), lasts AS (
-    SELECT workspace_id, max(week) AS last_week FROM weeks GROUP BY workspace_id
-)
-SELECT c.workspace_id, c.cohort_week, n AS week_n, c.cohort_size, coalesce(r.returned, 0) AS returned,
-       round(coalesce(r.returned, 0)::numeric / c.cohort_size, 4) AS ratio
-FROM cohorts c
-JOIN lasts l ON l.workspace_id = c.workspace_id
-CROSS JOIN LATERAL generate_series(0, (l.last_week - c.cohort_week) / 7) AS n
-LEFT JOIN returns r ON r.workspace_id = c.workspace_id AND r.cohort_week = c.cohort_week AND r.week_n = n;
+SELECT c.workspace_id, c.cohort_week, n AS week_n, c.cohort_size, coalesce((c.returned ->> n::text)::int, 0) AS returned,
+       round(coalesce((c.returned ->> n::text)::int, 0)::numeric / c.cohort_size, 4) AS ratio
+FROM (
+    -- Nothing here is read twice, so that a filter on the workspace reaches the innermost table.
+    SELECT workspace_id, cohort_week, max(users) FILTER (WHERE week = cohort_week) AS cohort_size,
+           jsonb_object_agg(((week - cohort_week) / 7)::text, users) AS returned,
+           max(max(week)) OVER (PARTITION BY workspace_id) AS last_week
+    FROM (
+        SELECT workspace_id, cohort_week, week, count(*)::int AS users
+        FROM (
+            SELECT workspace_id, week, min(week) OVER (PARTITION BY workspace_id, user_id) AS cohort_week
+            FROM (SELECT DISTINCT workspace_id, user_id, date_trunc('week', date::timestamp)::date AS week
+                  FROM runtime.day_members) AS weeks
+        ) AS members GROUP BY workspace_id, cohort_week, week
+    ) AS cells GROUP BY workspace_id, cohort_week
+) AS c
+CROSS JOIN LATERAL generate_series(0, (c.last_week - c.cohort_week) / 7) AS n;
 
 -- ── channels ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,15 +223,21 @@ FROM (
 
 -- ── reactions and threads ────────────────────────────────────────────────────────────────────────────────────────
 
+-- The workspace is the channel's, or the message's where the channel is not known; asking every message would read them all.
 CREATE VIEW analytics.top_reactions AS
 SELECT x.workspace_id, d.day_utc, x.emoji, x.reactions AS count, x.distinct_users
 FROM analytics.calendar d
 CROSS JOIN LATERAL (
-    SELECT m.workspace_id, r.emoji, count(*)::int AS reactions, count(DISTINCT r.user_id)::int AS distinct_users
-    FROM collab.message_reactions r
-    JOIN analytics.messages m ON m.message_id = r.message_id AND m.created_at = r.message_created_at
-    WHERE r.first_added_at >= d.starts_at AND r.first_added_at < d.ends_at
-    GROUP BY m.workspace_id, r.emoji
+    SELECT f.workspace_id, f.emoji, count(*)::int AS reactions, count(DISTINCT f.user_id)::int AS distinct_users
+    FROM (
+        SELECT coalesce(c.workspace_id, (SELECT m.workspace_id FROM analytics.messages m
+                                         WHERE m.message_id = r.message_id AND m.created_at = r.message_created_at))
+                   AS workspace_id,
+               r.emoji, r.user_id
+        FROM collab.message_reactions r LEFT JOIN collab.channels c ON c.channel_id = r.channel_id
+        WHERE r.first_added_at >= d.starts_at AND r.first_added_at < d.ends_at
+    ) AS f
+    GROUP BY f.workspace_id, f.emoji
 ) AS x;
 
 CREATE VIEW analytics.thread_stats AS
@@ -267,10 +274,13 @@ CROSS JOIN LATERAL (
 -- The bounds are wide by three hours and the date decides: a midnight that comes twice, or never, has no one instant.
 CREATE VIEW analytics.daily_activity_local AS
 SELECT d.workspace_id, d.day_utc AS day_local, w.zone, b.hours, m.messages, m.posters, m.replies,
-       (SELECT count(*)::int FROM collab.message_reactions r
-        JOIN analytics.messages t ON t.message_id = r.message_id AND t.created_at = r.message_created_at
+       (SELECT count(*)::int
+        FROM collab.message_reactions r LEFT JOIN collab.channels c ON c.channel_id = r.channel_id
         WHERE r.first_added_at >= b.starts_at - interval '3 h' AND r.first_added_at < b.ends_at + interval '3 h'
-          AND (r.first_added_at AT TIME ZONE w.zone)::date = d.day_utc AND t.workspace_id = d.workspace_id) AS reactions,
+          AND (r.first_added_at AT TIME ZONE w.zone)::date = d.day_utc
+          AND coalesce(c.workspace_id, (SELECT m.workspace_id FROM analytics.messages m
+                                        WHERE m.message_id = r.message_id AND m.created_at = r.message_created_at))
+              = d.workspace_id) AS reactions,
        (SELECT count(*)::int FROM collab.files f
         WHERE f.workspace_id = d.workspace_id
           AND ((f.registers -> 'first_upload' ->> 0)::timestamptz AT TIME ZONE w.zone)::date = d.day_utc) AS files
@@ -383,3 +393,23 @@ FROM (
 ) AS parts
 GROUP BY metric, workspace_id, channel_id, user_id, bucket
 HAVING sum(rollup) <> sum(recount);
+
+-- ── access ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- Texts (messages_text) are granted to people by name. Of the read models only what says nothing about a person.
+GRANT USAGE ON SCHEMA analytics, collab TO tailrace_analyst;
+GRANT SELECT ON analytics.daily_active_users, analytics.message_analytics, analytics.user_activity, analytics.events,
+    analytics.workspaces, analytics.channels, analytics.messages, analytics.calendar,
+    analytics.workspace_days, analytics.freshness_partitions, analytics.freshness, analytics.dead_letters,
+    analytics.daily_activity, analytics.hourly_activity, analytics.hourly_channel_activity, analytics.user_daily,
+    analytics.active_users, analytics.retention_weekly, analytics.channel_members_current, analytics.channel_members_history,
+    analytics.channel_growth, analytics.top_reactions, analytics.thread_stats, analytics.response_times,
+    analytics.daily_activity_local, analytics.hourly_activity_local, analytics.rollup_differences
+    TO tailrace_analyst;
+GRANT SELECT (workspace_id, name, slug, plan_type, max_members, subscription_status, sso_enabled, require_2fa, member_count,
+              created_at, updated_at, deleted_at) ON collab.workspaces TO tailrace_analyst;
+GRANT SELECT (channel_id, workspace_id, channel_type, is_archived, is_general, allow_threads, allow_file_upload,
+              allow_external_sharing, member_count, last_message_at, created_at, updated_at, archived_at, deleted_at)
+    ON collab.channels TO tailrace_analyst;
+GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO tailrace_worker;
+GRANT SELECT ON runtime.time_zones TO tailrace_worker;

@@ -1,4 +1,4 @@
--- What each column that analysts meet means, and what they may read.
+-- What each column that analysts meet means.
 --
 -- The first line of a comment is the meaning; lines `deletes:`, `bots:` and `late:` are the rule of a number. Those of a
 -- view hold for its columns that have none.
@@ -428,22 +428,4 @@ deletes: stay counted
 bots: counted, system messages not
 late: correct their bucket, however old';
 
--- ── access ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
--- Texts (messages_text) are granted to people by name. Of the read models only what says nothing about a person.
-GRANT USAGE ON SCHEMA analytics, collab TO tailrace_analyst;
-GRANT SELECT ON analytics.daily_active_users, analytics.message_analytics, analytics.user_activity, analytics.events,
-    analytics.workspaces, analytics.channels, analytics.messages, analytics.calendar,
-    analytics.workspace_days, analytics.freshness_partitions, analytics.freshness, analytics.dead_letters,
-    analytics.daily_activity, analytics.hourly_activity, analytics.hourly_channel_activity, analytics.user_daily,
-    analytics.active_users, analytics.retention_weekly, analytics.channel_members_current, analytics.channel_members_history,
-    analytics.channel_growth, analytics.top_reactions, analytics.thread_stats, analytics.response_times,
-    analytics.daily_activity_local, analytics.hourly_activity_local, analytics.rollup_differences, analytics.data_dictionary
-    TO tailrace_analyst;
-GRANT SELECT (workspace_id, name, slug, plan_type, max_members, subscription_status, sso_enabled, require_2fa, member_count,
-              created_at, updated_at, deleted_at) ON collab.workspaces TO tailrace_analyst;
-GRANT SELECT (channel_id, workspace_id, channel_type, is_archived, is_general, allow_threads, allow_file_upload,
-              allow_external_sharing, member_count, last_message_at, created_at, updated_at, archived_at, deleted_at)
-    ON collab.channels TO tailrace_analyst;
-GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO tailrace_worker;
-GRANT SELECT ON runtime.time_zones TO tailrace_worker;
+GRANT SELECT ON analytics.data_dictionary TO tailrace_analyst, tailrace_worker;
