@@ -69,6 +69,7 @@ class Dirty:
     memberships: set[Pair] = field(default_factory=set)
     erased: set[str] = field(default_factory=set)
     deleted_workspaces: set[str] = field(default_factory=set)
+    whole_channels: set[str] = field(default_factory=set)
 
 
 _CHANGES_LIST = frozenset(
@@ -125,6 +126,17 @@ def _add_directory(dirty: Dirty, kind: str, data: Mapping[str, Any]) -> None:
         dirty.erased.add(data["user_id"])
     elif kind == "collab.workspace.deleted":
         dirty.deleted_workspaces.add(data["workspace_id"])
+
+
+def add_whole_key(dirty: Dirty, event: Event) -> None:
+    """Add everything that any event of this one's key may have changed: its channel, user or workspace."""
+    if event.topic == "conversations":
+        for channels in (dirty.lists, dirty.counts, dirty.members, dirty.whole_channels):
+            channels.add(event.data["channel_id"])
+    elif event.topic == "directory" and event.type.startswith("collab.user."):
+        dirty.erased.add(event.data["user_id"])
+    elif event.topic == "directory":
+        dirty.deleted_workspaces.add(event.data["workspace_id"])
 
 
 @dataclass(slots=True)

@@ -81,9 +81,9 @@ class Filler:
     async def _one(self, rebuild: Rebuild) -> None:
         if rebuild.scope == "channel":
             channel_id = str(rebuild.scope_id)
-            async with self._reader.snapshot():
-                pairs = await self._reader.warm_members([channel_id], ())
-            await self._writer.refresh(self._reader, Wanted(lists={channel_id}, members={channel_id}, pairs=pairs))
+            await self._writer.refresh(
+                self._reader, Wanted(lists={channel_id}, members={channel_id}, counts={channel_id})
+            )
             return
         user_id = str(rebuild.scope_id)
         users = {(row[0], row[1]) for row in await self._reader.fetch("warm_of_user", user_id)}

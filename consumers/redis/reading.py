@@ -9,13 +9,16 @@ from typing import Any, Final
 
 import asyncpg
 import orjson
+from asyncpg.pool import PoolConnectionProxy
 
 from tailrace.projections.caches import RECENT_MAX, Dirty, Living, Pair, suffix_counts, version_stamp
 from tailrace.settings import PostgresSettings
 from tailrace.sql.catalog import queries, render, schema_names
 
-TAIL_PAIRS_MAX: Final = 50_000
+TAIL_PAIRS_MAX: Final = 20_000
 """Members whose counts are read by one statement."""
+TAIL_CHANNELS_MAX: Final = 500
+"""Channels whose members' counts are read by one statement."""
 
 _SNAPSHOT = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -72,18 +75,18 @@ class LivingState:
 
 @dataclass
 class Wanted:
-    """Keys to read. `births` are (user, workspace) of which every count is read."""
+    """Keys to read: `counts` of all members of these channels, `pairs` of these (channel, user)."""
 
     lists: set[str] = field(default_factory=set)
     members: set[str] = field(default_factory=set)
+    counts: set[str] = field(default_factory=set)
     pairs: set[Pair] = field(default_factory=set)
-    births: set[Pair] = field(default_factory=set)
     living: set[Pair] = field(default_factory=set)
     posts: list[str] = field(default_factory=list)
     typing: dict[Pair, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.lists or self.members or self.pairs or self.births or self.living or self.posts or self.typing)
+        return any(vars(self).values())
 
 
 @cache
@@ -94,7 +97,7 @@ def _texts(schemas: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 class Reader:
     """Statements of the caches on one connection. Every method but `snapshot` is one or two round trips."""
 
-    def __init__(self, connection: asyncpg.Connection, settings: PostgresSettings) -> None:
+    def __init__(self, connection: asyncpg.Connection | PoolConnectionProxy, settings: PostgresSettings) -> None:
         self.connection = connection
         self._texts = _texts(tuple(schema_names(settings).items()))
         self._begin = _SNAPSHOT.format(timeout_ms=settings.statement_timeout_ms)
@@ -135,6 +138,9 @@ class Reader:
             dirty.lists |= channels
             dirty.counts |= channels
             dirty.members |= channels
+            dirty.whole_channels |= channels
+        if dirty.whole_channels:
+            dirty.pairs |= pairs_of(await self.fetch("memberships_of_channels", list(dirty.whole_channels)))
         if dirty.memberships:
             columns = zip(*sorted(dirty.memberships), strict=True)
             dirty.pairs |= pairs_of(await self.fetch("memberships_of_pairs", *columns))
@@ -148,13 +154,6 @@ class Reader:
                 dirty.lists.add(str(channel_id))
                 if str(message_id) in dirty.about_counts:
                     dirty.counts.add(str(channel_id))
-
-    async def warm_members(self, channels: Collection[str], pairs: Iterable[Pair]) -> set[Pair]:
-        """Those (channel, user) of these channels whose counts are kept, and the given pairs."""
-        found = set(pairs)
-        if channels:
-            found |= pairs_of(await self.fetch("warm_of_channels", list(channels)))
-        return found
 
     async def living_of(self, people: Collection[str], workspaces: Collection[str]) -> set[Pair]:
         """(kind, key) of the living keys of these people and workspaces."""
@@ -188,9 +187,11 @@ class Reader:
         rows = await self.fetch("members", list(channels))
         return [Members(r["channel_id"], self.stamp(r["version"]), r["members"] or (), r["read_at"]) for r in rows]
 
-    async def counts(self, pairs: Collection[Pair]) -> list[Count]:
-        """Counts of those (channel, user) that are kept."""
+    async def counts(self, pairs: Collection[Pair], channels: Collection[str]) -> list[Count]:
+        """Counts that are kept: of these (channel, user), and of all active members of these channels."""
         found: list[Count] = []
+        for part in parts(sorted(channels), TAIL_CHANNELS_MAX):
+            found += await self._count(await self.fetch("unread_bases_of_channels", part))
         for part in parts(sorted(pairs), TAIL_PAIRS_MAX):
             found += await self._count(await self.fetch("unread_bases", *zip(*part, strict=True)))
         return found

@@ -12,8 +12,9 @@ from tailrace.consumers.redis.following import FollowerProgress
 from tailrace.consumers.redis.reading import Reader, Wanted
 from tailrace.consumers.redis.store import RETRYABLE, Store
 from tailrace.consumers.redis.writing import CacheWriter, Clock, utc_now
+from tailrace.consumers.redriven import redriven_from
 from tailrace.errors import UnreachableError
-from tailrace.projections.caches import Keys, dirty_of, fold_living, newest_typing, recent_posts
+from tailrace.projections.caches import Keys, add_whole_key, dirty_of, fold_living, newest_typing, recent_posts
 from tailrace.projections.registry import POSTGRES, Projection
 from tailrace.settings import Settings
 
@@ -21,8 +22,12 @@ from tailrace.settings import Settings
 class Expansion:
     """Widens a batch's keys by what its events reach: everything that depends on people, workspaces and memberships."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, topics: Mapping[str, str]) -> None:
         self.dirty = dirty_of(batch.events)
+        for event in batch.events:
+            if redriven_from(batch.record_of(event, topics)) is not None:
+                # What waited behind it is applied with it, and was dirty in vain when it came.
+                add_whole_key(self.dirty, event)
 
     async def __call__(self, reader: Reader, wanted: Wanted) -> None:
         """Add to `wanted`."""
@@ -30,7 +35,8 @@ class Expansion:
         await reader.expand(dirty)
         wanted.lists |= dirty.lists
         wanted.members |= dirty.members
-        wanted.pairs |= await reader.warm_members(dirty.counts, dirty.pairs)
+        wanted.counts |= dirty.counts
+        wanted.pairs |= dirty.pairs
         people = dirty.erased | {user_id for _, user_id in dirty.memberships}
         wanted.living |= await reader.living_of(people, dirty.deleted_workspaces)
 
@@ -77,7 +83,7 @@ class RedisSink:
         now = self._clock()
         living = fold_living(batch.events, now)
         await reader.merge_living(living)
-        expansion = Expansion(batch)
+        expansion = Expansion(batch, self.topics)
         sessions = {row.user_id for row in living if row.kind == "session"}
         births = await reader.keep_live(sessions | expansion.dirty.joined, now)
         wanted = Wanted(

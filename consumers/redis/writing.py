@@ -62,7 +62,7 @@ class CacheWriter:
             if expand is not None:
                 await expand(reader, wanted)
             lists = await self.lists.read(reader, sorted(wanted.lists)) if wanted.lists else []
-            counts = await reader.counts(wanted.pairs)
+            counts = await reader.counts(wanted.pairs, wanted.counts)
             members = await reader.members(wanted.members) if wanted.members else []
             living = await reader.living(wanted.living)
             rates = await reader.rates(wanted.posts)

@@ -35,17 +35,15 @@ SELECT channel_id FROM analytics.message_analytics WHERE workspace_id = ANY ($1:
 -- name: memberships_of_people
 SELECT m.channel_id, m.user_id FROM collab.channel_members m WHERE m.user_id = ANY ($1::uuid[])
 
+-- name: memberships_of_channels
+SELECT m.channel_id, m.user_id
+FROM collab.channel_members m JOIN runtime.warm_users w ON w.user_id = m.user_id AND w.workspace_id = m.workspace_id
+WHERE m.channel_id = ANY ($1::uuid[])
+
 -- name: memberships_of_pairs
 SELECT m.channel_id, m.user_id
 FROM unnest($1::uuid[], $2::uuid[]) AS k (workspace_id, user_id)
 JOIN collab.channel_members m ON m.user_id = k.user_id AND m.workspace_id = k.workspace_id
-
--- name: warm_of_channels
--- Members of whole channels whose counts are kept.
-SELECT DISTINCT m.channel_id, m.user_id
-FROM unnest($1::uuid[]) AS k (channel_id)
-JOIN collab.channel_members m ON m.channel_id = k.channel_id AND m.is_active
-JOIN runtime.warm_users w ON w.user_id = m.user_id AND w.workspace_id = m.workspace_id
 
 -- ── what it is: read in one snapshot ─────────────────────────────────────────────────────────────────────────────
 
@@ -140,6 +138,18 @@ JOIN collab.channel_members m ON m.channel_id = k.channel_id AND m.user_id = k.u
 JOIN runtime.warm_users w ON w.user_id = m.user_id AND w.workspace_id = m.workspace_id
 LEFT JOIN collab.channels c ON c.channel_id = m.channel_id
 LEFT JOIN runtime.channel_versions v ON v.channel_id = m.channel_id
+
+-- name: unread_bases_of_channels
+-- The same for every active member of these channels: those who left have their own event for it.
+SELECT m.channel_id::text AS channel_id, m.user_id::text AS user_id, m.workspace_id::text AS workspace_id,
+       c.deleted_at IS NULL AS counts,
+       greatest(m.last_read_at, m.joined_at) + interval '1 microsecond' AS base,
+       coalesce(v.list_version, 0) + m.doc_version AS version
+FROM unnest($1::uuid[]) AS k (channel_id)
+LEFT JOIN collab.channels c ON c.channel_id = k.channel_id
+LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
+JOIN collab.channel_members m ON m.channel_id = k.channel_id AND m.is_active
+JOIN runtime.warm_users w ON w.user_id = m.user_id AND w.workspace_id = m.workspace_id
 
 -- name: unread_bases_of_users
 -- The same for every channel of these (user, workspace).

@@ -94,8 +94,9 @@ def late_sink(cached: Cached, rng: random.Random) -> RedisSink:
     return sink
 
 
+@pytest.mark.parametrize("is_emptied", [False, True])
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_late_owners_repeats_and_an_emptied_redis_leave_no_difference(cached: Cached, seed: int):
+async def test_late_owners_and_repeats_leave_no_difference(cached: Cached, seed: int, *, is_emptied: bool):
     log, rng = published(seed, cached), random.Random(-seed)
     cached.clear()
     await cached.fill()
@@ -111,7 +112,7 @@ async def test_late_owners_repeats_and_an_emptied_redis_leave_no_difference(cach
     await workers[0].claim(queues.partitions)
     owner = 0
     for number, piece in enumerate(pieces):
-        if number == emptied:
+        if is_emptied and number == emptied:
             cached.empty()
         if number == filled:
             await cached.fill()
