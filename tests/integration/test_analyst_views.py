@@ -74,6 +74,22 @@ async def test_a_day_counts_what_was_sent_on_it(models: ReadModels, given: Given
     ]
 
 
+async def test_a_users_day_is_what_they_gave_and_got(models: ReadModels, given: Given, apply: Apply):
+    await apply(
+        given.posted("m1"), given.posted("m2", channel_id="c2"), given.posted("m3", thread_id="m1"), given.uploaded(),
+        given.reacted("👍", "m1", "bo"), given.reacted("🎉", "m1", "bo"), given.reacted("👍", "m3", "ana"),
+        given.started(time="12:00"), given.ended(time="12:09:59"),
+    )  # fmt: skip
+
+    found = rows(
+        models,
+        "SELECT user_id, messages, replies, reactions_given, reactions_received, channels_touched, files,"
+        " time_spent_minutes FROM analytics.user_daily ORDER BY user_id",
+    )
+
+    assert found == [("ana", 3, 1, 1, 3, 2, 1, 9), ("bo", 0, 0, 2, 0, 0, 0, 0)]
+
+
 async def test_weekly_and_monthly_users_are_distinct_people(models: ReadModels, given: Given, apply: Apply):
     days = {
         "ana": ("2026-10-01", "2026-10-30", "2026-11-01"),
