@@ -11,6 +11,7 @@ from psycopg import errors
 
 from tailrace.addresses import resolve
 from tailrace.errors import InvalidInputError, PreconditionError, TailraceError, UnreachableError
+from tailrace.projections.registry import POSTGRES, PROJECTIONS
 from tailrace.settings import Settings
 from tailrace.sql.rendering import quoted, render, schema_names
 
@@ -35,7 +36,8 @@ class AsOf:
     """How far a result's data goes. `read_at` is the moment of the snapshot (UTC).
 
     `replica_lag_s` is None on the primary; on a replica, seconds behind, or -1 where it cannot tell. `projections` maps
-    a name to `data_to` (append time of the newest applied record), `lag_seconds` (upper bound) and `state`.
+    a name to `data_to` (append time of the newest applied record), `lag_seconds` (upper bound) and `state`; a version
+    that is being rebuilt appears as `name@version`.
     """
 
     read_at: datetime
@@ -49,9 +51,8 @@ class AsOf:
 
     @property
     def data_to(self) -> datetime | None:
-        """The earliest `data_to` of the projections; None where one of them has applied nothing."""
-        times = [one["data_to"] for one in self.projections.values()]
-        return min(times) if times and None not in times else None
+        """How far the projection goes that fills the analysts' tables; None where it has applied nothing."""
+        return self.projections.get(POSTGRES.name, {}).get("data_to")
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -155,17 +156,22 @@ def _as_of(conn: psycopg.Connection, settings: Settings) -> AsOf:
     in_recovery, lag = conn.execute(_REPLICA_LAG).fetchone() or (False, 0.0)
     analytics = quoted(settings.postgres.schema_analytics)
     read_at = (conn.execute("SELECT now()").fetchone() or (None,))[0]
-    columns = "projection, data_to, lag_seconds::float8, state"
+    columns = "projection, version, data_to, lag_seconds::float8, state"
     text = f"SELECT {columns} FROM {analytics}.freshness ORDER BY projection, version"  # noqa: S608 - quoted name
     rows = conn.execute(text.encode()).fetchall()
     return AsOf(
         read_at=read_at.astimezone(UTC),
         replica_lag_s=(-1.0 if lag is None else max(0.0, float(lag))) if in_recovery else None,
         projections={
-            name: {"data_to": to.astimezone(UTC) if to else None, "lag_seconds": seconds, "state": state}
-            for name, to, seconds, state in rows
+            _key(name, version): {"data_to": to.astimezone(UTC) if to else None, "lag_seconds": seconds, "state": state}
+            for name, version, to, seconds, state in rows
         },
     )
+
+
+def _key(name: str, version: int) -> str:
+    known = PROJECTIONS.get(name)
+    return name if known is None or known.version == version else f"{name}@{version}"
 
 
 @contextmanager
