@@ -191,7 +191,7 @@ def test_it_waits_for_a_record_and_gives_up_in_time(company: Settings):
     with pytest.raises(PartlyDoneError, match=f"{topic}/{partition}@{reached}"):
         wait_for(company, [f"{topic}/{partition}@{reached}"], timeout_s=0.3)
     with pytest.raises(UsageError):
-        wait_for(company, ["notifications/0@1"], timeout_s=1)
+        wait_for(company, ["dead-letters/0@1"], timeout_s=1)
 
 
 def test_the_report_is_one_file_with_the_months_numbers(company: Settings, tmp_path: Path):
