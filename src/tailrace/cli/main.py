@@ -11,6 +11,7 @@ from tailrace.cli.output import note
 from tailrace.errors import TailraceError
 
 COMMANDS: tuple[str, ...] = (
+    "demo",
     "stack",
     "status",
     "doctor",
