@@ -139,7 +139,7 @@ async def _erase(session: Session, erased: dict[str, datetime], messages: Messag
     if not erased:
         return
     users, times = zip(*sorted(erased.items()), strict=True)
-    emptied = await session.fetch("erase_messages", users, times)
+    emptied = await session.fetch_of_messages("erase_messages", users, times)
     if emptied:
         pins = sorted({(str(record["channel_id"]), str(record["message_id"])) for record in emptied})
         await session.fetch("drop_pins", *zip(*pins, strict=True))
@@ -149,7 +149,7 @@ async def _erase(session: Session, erased: dict[str, datetime], messages: Messag
     reacted_rows = await session.fetch("messages_reacted_by", users)
     messages.list_channels |= {str(record["channel_id"]) for record in reacted_rows}
     if reacted := sorted({(str(r["message_id"]), r["message_created_at"]) for r in reacted_rows}):
-        await session.fetch("recompute_reactions", *zip(*reacted, strict=True))
+        await session.fetch_of_messages("recompute_reactions", *zip(*reacted, strict=True))
     ended = await session.fetch("erase_files", users, times)
     await files.refresh_messages(session, (), {str(record["file_id"]) for record in ended})
 

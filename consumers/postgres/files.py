@@ -91,4 +91,4 @@ async def refresh_messages(session: Session, message_ids: Iterable[str], file_id
     if files := list(file_ids):
         messages |= {str(record["message_id"]) for record in await session.fetch("messages_with_files", files)}
     if messages:
-        await session.fetch("refresh_has_files", sorted(messages))
+        await session.fetch_of_messages("refresh_has_files", sorted(messages))

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import orjson
 
+from tailrace.consumers.postgres.archive import put_away
 from tailrace.consumers.postgres.session import Session, to_json
 from tailrace.projections.messages import CHANGED_COLUMNS, MESSAGE_EVENTS, finish_message, fold_message
 from tailrace.projections.postings import Postings
@@ -43,7 +44,7 @@ class MessageWork:
         wanted = [self.postings.known[i] for i in ids if i not in self.postings.rows and i in self.postings.known]
         if wanted:
             keys = ([posted.message_id for posted in wanted], [posted.created_at for posted in wanted])
-            for record in await session.fetch("load_messages", *keys):
+            for record in await session.fetch_of_messages("load_messages", *keys):
                 row = dict(record)
                 for column in _JSON:
                     row[column] = None if row[column] is None else orjson.loads(row[column])
@@ -143,7 +144,8 @@ class MessageWork:
             rows = [self.stored[message_id] for message_id in sorted(self.changed)]
             self.list_channels |= {row["channel_id"] for row in rows}
             columns = ("message_id", "created_at", *CHANGED_COLUMNS)
-            await session.fetch("update_messages", to_json([{c: row[c] for c in columns} for row in rows]))
+            await put_away(session, rows)
+            await session.fetch_of_messages("update_messages", to_json([{c: row[c] for c in columns} for row in rows]))
         await self._write_reactions(session, rollups)
         await self._write_pins(session)
         if self.recount_roots:
@@ -180,7 +182,7 @@ class MessageWork:
                 moved = record["before"], record["first_added_at"]
                 rollups.reacted(fact.workspace_id, user_id, *moved, fact.appended_at)
         if stored:
-            await session.fetch("recompute_reactions", *zip(*sorted(stored), strict=True))
+            await session.fetch_of_messages("recompute_reactions", *zip(*sorted(stored), strict=True))
 
     async def _write_pins(self, session: Session) -> None:
         put, drop = [], []
@@ -204,4 +206,4 @@ async def recount_roots(session: Session, roots: Iterable[str]) -> None:
     found = await session.fetch("roots", sorted(roots))
     if found:
         columns = ([r["message_id"] for r in found], [r["created_at"] for r in found], [r["channel_id"] for r in found])
-        await session.fetch("recount_replies", *columns)
+        await session.fetch_of_messages("recount_replies", *columns)

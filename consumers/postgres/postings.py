@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from tailrace.consumers.postgres.archive import open_archive, too_long
 from tailrace.consumers.postgres.session import Session, to_json
 from tailrace.projections.messages import POSTED_COLUMNS, TOUCHED_COLUMNS, is_plain
 from tailrace.projections.postings import POSTED, Postings, client_key, settle_threads
@@ -101,13 +102,18 @@ async def write_postings(session: Session, postings: Postings, rollups: Rollups)
         await session.copy("runtime.message_ids", _ID_COLUMNS, [_id_row(posted) for posted in postings.ids])
     plain: list[Row] = []
     others: list[Row] = []
+    archived = {row["message_id"]: row for row in await too_long(session, postings.rows.values())}
     for row in postings.rows.values():
-        (plain if is_plain(row) else others).append(row)
+        if row["message_id"] not in archived:
+            (plain if is_plain(row) else others).append(row)
     # Most are plain: eleven columns less to encode and to parse, the table has their defaults.
     if plain:
         await session.copy("collab.messages", POSTED_COLUMNS, _counted(plain, rollups, _plain_row))
     if others:
         await session.copy("collab.messages", _ALL_COLUMNS, _counted(others, rollups, _whole_row))
+    if archived:
+        await open_archive(session, archived.values())
+        await session.copy("collab.messages_archive", _ALL_COLUMNS, _counted(archived.values(), rollups, _whole_row))
     if postings.edges:
         parents, children = zip(*sorted(postings.edges), strict=True)
         await session.fetch("add_edges", parents, children)

@@ -10,6 +10,8 @@ import orjson
 from tailrace.settings import PostgresSettings
 from tailrace.sql.catalog import queries, render
 
+_LIVE, _ARCHIVED = "collab.messages m", "collab.messages_archive m"
+"""How a statement about single messages names its table, and what it says in the statement's other form."""
 FILES = ("progress", "messages", "effects", "refusals", "rollups")
 
 
@@ -37,10 +39,18 @@ class Statements:
             "analytics": settings.schema_analytics,
             "runtime": settings.schema_runtime,
         }
-        self._texts = {name: self.render(text) for file in FILES for name, text in queries(file).items()}
+        texts = {name: text for file in FILES for name, text in queries(file).items()}
+        self._texts = {name: self.render(text) for name, text in texts.items()}
+        self._archived = {
+            name: self.render(text.replace(_LIVE, _ARCHIVED)) for name, text in texts.items() if _LIVE in text
+        }
 
     def __getitem__(self, name: str) -> str:
         return self._texts[name]
+
+    def of_archive(self, name: str) -> str:
+        """The statement about messages of this name, for those in the archive."""
+        return self._archived[name]
 
     def render(self, text: str) -> str:
         """Put this instance's schema names into an SQL text."""
@@ -53,10 +63,20 @@ class Session:
     def __init__(self, connection: asyncpg.Connection, statements: Statements) -> None:
         self.connection = connection
         self.statements = statements
+        self.has_archive: bool | None = None
 
     async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run a named statement and return its rows."""
         return await self.connection.fetch(self.statements[name], *arguments)
+
+    async def fetch_of_messages(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run a named statement about messages, which lie in collab.messages or in its archive; rows of both."""
+        rows = await self.fetch(name, *arguments)
+        if self.has_archive is None:
+            self.has_archive = (await self.fetch("has_archive"))[0][0]
+        if self.has_archive:
+            rows += await self.connection.fetch(self.statements.of_archive(name), *arguments)
+        return rows
 
     async def fetch_text(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run a computed statement and return its rows."""

@@ -26,6 +26,25 @@ SET content = e.content, formatted_content = e.formatted_content, is_pinned = e.
 FROM json_populate_recordset(NULL::collab.messages, $1::json) AS e
 WHERE m.message_id = e.message_id AND m.created_at = e.created_at
 
+-- name: has_archive
+SELECT EXISTS (SELECT FROM collab.messages_archive)
+
+-- name: make_text_vector
+-- Fails with program_limit_exceeded for a text that the index of collab.messages cannot hold.
+SELECT length(to_tsvector('english', $1))
+
+-- name: ensure_archive_months
+SELECT runtime.ensure_month($1::text::regclass, month) FROM unnest($2::date[]) AS m (month) ORDER BY month
+
+-- name: archive_messages
+WITH moved AS (
+    DELETE FROM collab.messages m
+    USING unnest($1::uuid[], $2::timestamptz[]) AS k (message_id, created_at)
+    WHERE m.message_id = k.message_id AND m.created_at = k.created_at
+    RETURNING m.*
+)
+INSERT INTO collab.messages_archive SELECT * FROM moved
+
 -- name: waiting_edges
 SELECT parent_id, child_id FROM runtime.thread_edges WHERE parent_id = ANY ($1::uuid[])
 
@@ -54,9 +73,14 @@ FROM around a JOIN runtime.message_ids i ON i.message_id = a.message_id
 UPDATE collab.messages m SET reply_count = c.n, last_reply_at = c.last, doc_version = m.doc_version + 1
 FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS r (message_id, created_at, channel_id),
 LATERAL (
-    SELECT count(*)::int AS n, max(x.created_at) AS last
-    FROM collab.messages x
-    WHERE x.channel_id = r.channel_id AND x.thread_id = r.message_id AND NOT x.is_deleted
+    SELECT sum(n)::int AS n, max(last) AS last
+    FROM (
+        SELECT count(*) AS n, max(x.created_at) AS last FROM collab.messages x
+        WHERE x.channel_id = r.channel_id AND x.thread_id = r.message_id AND NOT x.is_deleted
+        UNION ALL
+        SELECT count(*), max(x.created_at) FROM collab.messages_archive x
+        WHERE x.channel_id = r.channel_id AND x.thread_id = r.message_id AND NOT x.is_deleted
+    ) AS both_tables
 ) AS c
 WHERE m.message_id = r.message_id AND m.created_at = r.created_at
   AND (m.reply_count, m.last_reply_at) IS DISTINCT FROM (c.n, c.last)
@@ -124,8 +148,11 @@ UPDATE collab.channels c SET last_message_at = l.newest
 FROM unnest($1::uuid[]) AS k (channel_id),
 LATERAL (
     SELECT max(created_at) AS newest FROM (
-        SELECT m.created_at FROM collab.messages m
-        WHERE m.channel_id = k.channel_id AND NOT m.is_deleted ORDER BY m.created_at DESC LIMIT 1
+        (SELECT created_at FROM collab.messages
+         WHERE channel_id = k.channel_id AND NOT is_deleted ORDER BY created_at DESC LIMIT 1)
+        UNION ALL
+        (SELECT created_at FROM collab.messages_archive
+         WHERE channel_id = k.channel_id AND NOT is_deleted ORDER BY created_at DESC LIMIT 1)
     ) AS first
 ) AS l
 WHERE c.channel_id = k.channel_id AND c.last_message_at IS DISTINCT FROM l.newest
