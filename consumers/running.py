@@ -11,7 +11,7 @@ from tailrace.consumers.kafka_log import KafkaLog
 from tailrace.consumers.postgres.sink import PostgresSink
 from tailrace.consumers.redis.running import caretaker, redis_sink
 from tailrace.consumers.redis.sink import RedisSink
-from tailrace.consumers.search.running import search_sink
+from tailrace.consumers.search.running import search_jobs, search_sink
 from tailrace.consumers.search.sink import SearchSink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
@@ -21,6 +21,9 @@ from tailrace.settings import Settings
 log = structlog.get_logger()
 
 HARD_STOP_EXIT = 70
+
+_running: list[Worker] = []
+"""Workers of this process: a signal has one handler, and is meant for all of them."""
 
 
 async def run_worker(settings: Settings, projection: Projection, *, kafka: str, postgres: str) -> None:
@@ -39,12 +42,16 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     _stop_on_signals(worker)
     log.info("worker_started", projection=projection.name, version=projection.version, owner=owner)
     beside = {asyncio.create_task(upkeep.run(finished, settings.worker.parking_limit_s), name="upkeep")}
+    if projection.name == SEARCH.name:
+        jobs = search_jobs(settings, projection, postgres, owner)
+        beside.add(asyncio.create_task(jobs.run(finished), name="search jobs"))
     if projection.name == REDIS.name:
         beside.add(asyncio.create_task(caretaker(settings, postgres, owner).run(finished), name="caretaker"))
     try:
         await worker.run()
     finally:
         finished.set()
+        _running.remove(worker)
         await asyncio.wait(beside, timeout=settings.worker.drain_timeout_s)
         log.info("worker_stopped", projection=projection.name, **vars(worker.totals))
 
@@ -60,11 +67,14 @@ def _sink(
 
 
 def _stop_on_signals(worker: Worker) -> None:
+    _running.append(worker)
+
     def stop() -> None:
-        if worker.stopping.is_set():
+        if all(one.stopping.is_set() for one in _running):
             os._exit(HARD_STOP_EXIT)
-        log.info("stopping")
-        worker.stopping.set()
+        log.info("stopping", workers=len(_running))
+        for one in _running:
+            one.stopping.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

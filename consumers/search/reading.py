@@ -1,6 +1,6 @@
 """Reads documents from PostgreSQL: which ones a change reaches, and what they are, in one snapshot."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -101,6 +101,16 @@ class Reach:
     files: Pairs = field(default_factory=set)
     members: Pairs = field(default_factory=set)
     jobs: set[tuple[str, str]] = field(default_factory=set)
+
+    def parts(self, size: int) -> Iterator["Reach"]:
+        """The same documents, at most `size` of them together."""
+        messages, files, members = sorted(self.messages), sorted(self.files), sorted(self.members)
+        for start in range(0, len(messages), size):
+            yield Reach(messages=set(messages[start : start + size]))
+        for start in range(0, len(files), size):
+            yield Reach(files=set(files[start : start + size]))
+        for start in range(0, len(members), size):
+            yield Reach(members=set(members[start : start + size]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The search worker's sink: what is dirty from the log, what it is from PostgreSQL, whole and versioned.
 
-Wait until PostgreSQL has applied the batch · read the layout · read dirty documents in one snapshot · write them ·
-move the progress, if the layout is still the one that was read. Every step may be repeated at any time; a write that
-comes late carries an older version and is refused.
+Wait until PostgreSQL has applied the batch · read the layout · find what the batch reaches · read these documents, each
+whole in one statement, and write them · move the progress, if the layout is still the one that was read. Every step may
+be repeated at any time; a write that comes late carries an older version and is refused.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ BEHIND_MAX_S: Final = 30.0
 
 SMALL_BATCH_EVENTS: Final = 1_000
 LAYOUT_CHANGES_MAX: Final = 20
+PART_DOCUMENTS: Final = 2_000
 
 
 class BehindError(Exception):
@@ -105,8 +106,8 @@ class SearchSink:
             await self._layouts.raise_epoch()
         for _ in range(LAYOUT_CHANGES_MAX):
             layout = await self._layouts.current()
-            found, moves, dirty_now = await self._read(batch, dirty)
-            rejected = await self._write(layout, dirty_now)
+            found, moves = await self._reach(batch, dirty)
+            rejected = await self._index(layout, found)
             if await self._commit(batch, layout, found.jobs | moves, self._letters(batch, dirty, rejected)):
                 return Outcome(events=len(batch.events), refused=len(batch.refusals))
             self._layouts.forget()
@@ -134,7 +135,8 @@ class SearchSink:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.5)
 
-    async def _read(self, batch: Batch, dirty: Dirty) -> tuple[Reach, set[tuple[str, str]], list[Document]]:
+    async def _reach(self, batch: Batch, dirty: Dirty) -> tuple[Reach, set[tuple[str, str]]]:
+        """Ids of the documents to be written, and the moves of workspaces that are due."""
         anywhere = 0
         if dirty.users:
             name, version = self.progress.projection, self.progress.version
@@ -145,11 +147,26 @@ class SearchSink:
             channel_id: batch.spans[_partition(dirty.origin[channel_id], self.topics)].expected
             for channel_id in dirty.channels
         }
-        indexed = Indexed(anywhere, in_channel)
         async with self._database.snapshot():
-            found = await reach(self._database, dirty, indexed, self._settings.inline_max)
-            moves = await wanted_moves(self._database, dirty.counted_workspaces, self._settings)
-            return found, moves, await documents(self._database, found.messages, found.files, found.members)
+            found = await reach(self._database, dirty, Indexed(anywhere, in_channel), self._settings.inline_max)
+            return found, await wanted_moves(self._database, dirty.counted_workspaces, self._settings)
+
+    async def _index(self, layout: Layout, found: Reach) -> list[Rejection]:
+        """Read and write the documents part by part, each part read while the one before it is written."""
+        rejected: list[Rejection] = []
+        writing: asyncio.Task[list[Rejection]] | None = None
+        try:
+            for part in found.parts(PART_DOCUMENTS):
+                async with self._database.snapshot():
+                    now = await documents(self._database, part.messages, part.files, part.members)
+                if writing is not None:
+                    rejected += await writing
+                writing = asyncio.create_task(self._write(layout, now))
+            return rejected + (await writing if writing is not None else [])
+        finally:
+            if writing is not None and not writing.done():
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
 
     async def _write(self, layout: Layout, found: Iterable[Document]) -> list[Rejection]:
         writes = layout.writes(found)

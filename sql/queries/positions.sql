@@ -10,3 +10,8 @@ ON CONFLICT DO NOTHING
 -- name: set_aside
 SELECT (SELECT count(*) FROM runtime.dead_letters WHERE projection = $1 AND resolved_at IS NULL) AS dead_letters,
        (SELECT count(*) FROM runtime.parked_events WHERE projection = $1) AS parked
+
+-- name: open_search_jobs
+-- Names still being spread and workspaces still moving: part of what a search shows of the log so far. Failed jobs wait
+-- for an operator, rebuilds show nothing until they are switched to.
+SELECT count(*) AS jobs FROM runtime.search_jobs WHERE state IN ('waiting', 'running') AND kind <> 'rebuild'

@@ -114,7 +114,7 @@ ON CONFLICT (workspace_id) DO UPDATE SET is_high_volume = excluded.is_high_volum
 -- name: begin_generation
 -- One at a time: where one is being built, that one goes on.
 INSERT INTO runtime.search_generations (alias, generation, state)
-SELECT $1, max(generation) + 1, 'building' FROM runtime.search_generations WHERE alias = $1
+SELECT $1, max(generation) + 1, 'building' FROM runtime.search_generations WHERE alias = $1::text
 ON CONFLICT DO NOTHING
 
 -- name: generations

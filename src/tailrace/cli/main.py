@@ -28,6 +28,7 @@ COMMANDS: tuple[str, ...] = (
     "caches",
     "verify",
     "search",
+    "indices",
     "query",
     "report",
     "sql",

@@ -20,8 +20,9 @@ from tailrace.addresses import resolve
 from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.operations.caches import are_whole
 from tailrace.operations.database import connection
+from tailrace.operations.search_visibility import refresh_search
 from tailrace.operations.topics import topic_partitions
-from tailrace.projections.registry import POSTGRES, PROJECTIONS, REDIS, Projection
+from tailrace.projections.registry import POSTGRES, PROJECTIONS, REDIS, SEARCH, Projection
 from tailrace.settings import Settings
 from tailrace.sql.catalog import queries, render, schema_names
 
@@ -125,6 +126,8 @@ def _stored(settings: Settings, wanted: Sequence[Projection]) -> dict[str, dict[
                 rows = cursor.execute(texts["stored_positions"].encode(), identity).fetchall()
                 counts = cursor.execute(texts["set_aside"].encode(), (projection.name,)).fetchone() or {}
                 found[projection.name] = {"rows": {(r["topic"], r["partition"]): r for r in rows}, **counts}
+            if SEARCH.name in found:
+                found[SEARCH.name] |= cursor.execute(texts["open_search_jobs"].encode()).fetchone() or {}
         except psycopg.errors.UndefinedTable as error:
             raise PreconditionError("the database has no tables yet", fix="tailrace db migrate") from error
     return found
@@ -199,13 +202,16 @@ async def wait(settings: Settings, timeout_s: float, watch: Watch = lambda _left
         stored = await asyncio.to_thread(_stored, settings, wanted)
         found = [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
         found = [p for p in found if p.name == POSTGRES.name or stored[p.name]["rows"]]
-        missing = {p.name: left for p in found if (left := _left(p))}
+        missing = {p.name: left for p in found if (left := _left(p) + stored[p.name].get("jobs", 0))}
         if not missing and any(p.name == REDIS.name for p in found) and not await are_whole(settings):
             missing[REDIS.name] = 1
         left = sum(missing.values())
         total = left if total is None else total
         watch(left, total)
-        if not missing or time.monotonic() >= deadline or any(p.halted and _left(p) for p in found):
+        if not missing:
+            await _show(settings, stored)
+            return missing
+        if time.monotonic() >= deadline or any(p.halted and _left(p) for p in found):
             return missing
         await asyncio.sleep(POLL_S)
 
@@ -232,6 +238,12 @@ def _announce(settings: Settings, wanted: Sequence[Projection], bounds: Bounds) 
                 cursor.execute(text.encode(), (projection.name, projection.version, *columns))
             except psycopg.errors.UndefinedTable as error:
                 raise PreconditionError("the database has no tables yet", fix="tailrace db migrate") from error
+
+
+async def _show(settings: Settings, stored: dict[str, Any]) -> None:
+    """Make what was indexed visible: a search sees a write only after the next refresh, some seconds later."""
+    if any(stored[SEARCH.name]["rows"].values()):
+        await refresh_search(settings)
 
 
 def _left(position: ProjectionPosition) -> int:
