@@ -12,10 +12,13 @@ class Projection:
     topics: tuple[str, ...]
 
 
-POSTGRES = Projection(name="postgres", version=1, topics=("conversations", "directory", "files", "activity", "signals"))
+_FACTS = ("conversations", "directory", "files", "activity", "signals")
+"""What happened, as against what is derived from it."""
+
+POSTGRES = Projection(name="postgres", version=1, topics=(*_FACTS, "notifications"))
 
 REDIS = Projection(name="redis", version=1, topics=("conversations", "directory", "signals"))
 
-SEARCH = Projection(name="search", version=1, topics=POSTGRES.topics)
+SEARCH = Projection(name="search", version=1, topics=_FACTS)
 
 PROJECTIONS: dict[str, Projection] = {projection.name: projection for projection in (POSTGRES, REDIS, SEARCH)}

@@ -1,16 +1,17 @@
 """One Faust app per stream, made so that none of Faust's defaults can lose a record or open a port."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import faust
 import structlog
 
 from tailrace.addresses import resolve
 from tailrace.settings import Settings
+from tailrace.streams.companion import Companion
 from tailrace.streams.pipeline import Pipeline
 from tailrace.streams.reading import Reader
 from tailrace.streams.records import Record
@@ -26,6 +27,13 @@ BUFFER_EVENTS_MAX: Final = 16_384
 COMMIT_INTERVAL_S: Final = 1.0
 
 
+class Connection(Protocol):
+    """What is opened before the app and closed behind it."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
 @dataclass
 class StreamApp:
     """A stream and the Faust app that feeds it. `failed` is done when the process must end, with the reason.
@@ -36,23 +44,23 @@ class StreamApp:
     stream: Stream
     faust: Any
     pipeline: Pipeline
+    connections: Sequence[Connection]
     reader: Reader
-    sender: Sender
-    failed: asyncio.Future[Exception]
+    failed: asyncio.Future[Exception] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     joined: bool = False
     assigned: frozenset[int] = field(default_factory=frozenset)
 
     async def start(self) -> None:
         """Connect and join the group; raises `UnreachableError`."""
-        await self.sender.start()
-        await self.reader.start()
+        for connection in self.connections:
+            await connection.start()
         await self.faust.start()
 
     async def stop(self) -> None:
         """Commit, leave the group and disconnect; Faust may hang here, so give it a deadline."""
         await self.faust.stop()
-        await self.reader.stop()
-        await self.sender.stop()
+        for connection in reversed(self.connections):
+            await connection.stop()
 
 
 def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | None = None) -> StreamApp:
@@ -64,7 +72,10 @@ def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | N
     source = settings.topic(stream.source)
     reader = Reader(bootstrap, source, stream.source, settings.kafka)
     sender = Sender(bootstrap, settings.topic, settings.kafka)
-    pipeline = Pipeline(stream, source, reader, sender, now or (lambda: datetime.now(UTC)))
+    clock = now or (lambda: datetime.now(UTC))
+    companion = None if stream.beside is None else Companion(bootstrap, settings, stream.beside)
+    look_around = None if companion is None else companion.catch_up
+    pipeline = Pipeline(stream, source, reader, sender, clock, look_around)
     app = faust.App(
         settings.group(f"streams.{stream.name}"),
         broker=[f"kafka://{address}" for address in bootstrap.split(",")],
@@ -82,7 +93,7 @@ def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | N
         loop=asyncio.get_running_loop(),
     )
     app.transport = Transport(app, bootstrap, settings.kafka, pipeline.position)
-    made = StreamApp(stream, app, pipeline, reader, sender, asyncio.get_running_loop().create_future())
+    made = StreamApp(stream, app, pipeline, (sender, reader, *([companion] if companion else [])), reader)
     _follow_assignment(made)
     _add_agent(made, app.topic(source, key_type=bytes, value_type=bytes))
     return made

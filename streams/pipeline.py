@@ -7,7 +7,7 @@ above it means that records are missing between, and these are read from the log
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,7 +18,7 @@ from tailrace.schemas.dead_letters import DeadLetter, dead_letter_headers
 from tailrace.schemas.event import Refusal
 from tailrace.schemas.refusals import RefusalCode
 from tailrace.streams.reading import Reader
-from tailrace.streams.records import Output, Record
+from tailrace.streams.records import Output, Record, append_time
 from tailrace.streams.sending import Sender
 from tailrace.streams.stream import Stream, Work
 
@@ -56,7 +56,8 @@ class Pipeline:
     """The partitions of one stream in one process. `anchors` says where Kafka's commits stand, by partition.
 
     Every method may raise `UnreachableError` or `PreconditionError`; the process must then end, and another one
-    starts from what is committed.
+    starts from what is committed. `look_around` brings what a stream keeps of other topics up to date; it is awaited
+    before every batch.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Pipeline:
         reader: Reader,
         sender: Sender,
         now: Callable[[], datetime],
+        look_around: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.stream = stream
         self.totals = Totals()
@@ -73,6 +75,7 @@ class Pipeline:
         self._reader = reader
         self._sender = sender
         self._now = now
+        self._look_around = look_around
         self._lanes: dict[int, Lane] = {}
         self._busy = asyncio.Lock()
 
@@ -98,6 +101,8 @@ class Pipeline:
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
         async with self._busy:
+            if self._look_around is not None:
+                await self._look_around()
             outputs: list[Output] = []
             for partition, some in by_partition.items():
                 lane = await self._lane(partition, anchors.get(partition))
@@ -204,6 +209,7 @@ class Pipeline:
             projection=self.stream.name,
             attempts=1,
             first_failed_at=self._now(),
+            appended_at=append_time(record),
         )
         return Output(DEAD_LETTERS, record.key, record.value, tuple(dead_letter_headers(letter)))
 

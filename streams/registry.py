@@ -7,9 +7,12 @@ from typing import Final
 from tailrace.settings import Settings
 from tailrace.streams.app import StreamApp, make_app
 from tailrace.streams.gateway import gateway
+from tailrace.streams.notifications import notifications
 from tailrace.streams.stream import Stream
 
-_MAKERS: Final[Mapping[str, Callable[[Callable[[str], str]], Stream]]] = MappingProxyType({"gateway": gateway})
+_MAKERS: Final[Mapping[str, Callable[[Callable[[str], str]], Stream]]] = MappingProxyType(
+    {"gateway": gateway, "notifications": notifications}
+)
 
 NAMES: Final = tuple(_MAKERS)
 """Names of the streams, in the order in which they are listed."""

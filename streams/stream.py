@@ -31,6 +31,14 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Topics (names without prefix) of which every process reads all partitions, and what takes their records."""
+
+    topics: tuple[str, ...]
+    take: Callable[[Record], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """One stream. `source` and `targets` are topics' names without prefix; `open` makes the work of a partition.
 
@@ -42,3 +50,4 @@ class Stream:
     targets: tuple[str, ...]
     memory: bool
     open: Callable[[int], Work]
+    beside: Beside | None = None

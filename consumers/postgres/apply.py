@@ -12,6 +12,7 @@ from tailrace.consumers.batch import Outcome
 from tailrace.consumers.postgres import files
 from tailrace.consumers.postgres.effects import PlainWork, apply_activity, apply_effects, apply_last_seen
 from tailrace.consumers.postgres.messages import MessageWork
+from tailrace.consumers.postgres.notifications import refresh_notifications
 from tailrace.consumers.postgres.parking import Parking
 from tailrace.consumers.postgres.postings import fold_postings, load_ids, resolve_threads, write_postings
 from tailrace.consumers.postgres.rollups import write_rollups
@@ -53,6 +54,7 @@ async def apply_events(session: Session, events: Sequence[Event], parking: Parki
     changed_messages = await files.apply_shares(session, shares, parking)
     await files.refresh_messages(session, changed_messages, changed_files)
     await apply_effects(session, plain, messages)
+    await refresh_notifications(session, plain, messages)
     await apply_activity(session, rest)
     await apply_last_seen(session, rest, plain.changed.get(SESSIONS.table, {}).values())
     await parking.write()

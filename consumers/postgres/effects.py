@@ -10,12 +10,13 @@ from tailrace.consumers.postgres.session import Session, to_json
 from tailrace.projections.channels import CHANNEL_MEMBERS, CHANNELS
 from tailrace.projections.directory import INTEGRATIONS, INVITATIONS, USERS, WORKSPACE_MEMBERS, WORKSPACES
 from tailrace.projections.entity import Entity, Key, by_key, fold_all
+from tailrace.projections.notifications import NOTIFICATIONS
 from tailrace.projections.registers import Row
 from tailrace.projections.sessions import SESSIONS, seen_at
 from tailrace.schemas.event import Event
 
 PLAIN_ENTITIES: tuple[Entity, ...] = (
-    USERS, WORKSPACES, WORKSPACE_MEMBERS, INVITATIONS, INTEGRATIONS, CHANNELS, CHANNEL_MEMBERS, SESSIONS,
+    USERS, WORKSPACES, WORKSPACE_MEMBERS, INVITATIONS, INTEGRATIONS, CHANNELS, CHANNEL_MEMBERS, SESSIONS, NOTIFICATIONS,
 )  # fmt: skip
 """Entities that wait for nothing, in the order in which their tables are locked."""
 

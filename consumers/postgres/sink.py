@@ -29,8 +29,9 @@ log = structlog.get_logger()
 Apply = Callable[[Session, Letters, list[Event]], Awaitable[tuple[Outcome, RefusalGuard | None]]]
 """Applies events inside a transaction; the guard counts what it refused, None where that was nothing."""
 
-STRUCTURAL_TOPICS = frozenset({"directory", "files"})
-"""Topics whose events change rows that belong to other partitions (erasure, memberships, files in messages)."""
+STRUCTURAL_TOPICS = frozenset({"directory", "files", "notifications"})
+"""Topics whose events change rows that belong to other partitions (erasure, memberships, files in messages), or depend
+on such rows (notifications: on the message and on what its recipient has read)."""
 
 _BEGIN = """
 BEGIN;

@@ -181,3 +181,46 @@ ON CONFLICT (channel_id) DO UPDATE SET
 
 -- name: channels_of_workspaces
 SELECT channel_id FROM collab.channels WHERE workspace_id = ANY ($1::uuid[])
+
+-- name: refresh_notifications
+-- A new notification: withdrawn if its message is deleted, read if its reader's position is past it.
+UPDATE collab.notifications n SET withdrawn_at = c.withdrawn_at, read_at = c.read_at
+FROM unnest($1::uuid[]) AS k (notification_id),
+LATERAL (
+    SELECT coalesce(x.deleted_at, y.deleted_at) AS withdrawn_at,
+           CASE WHEN r.last_read_at >= o.created_at THEN coalesce(o.read_at, r.last_read_at) END AS read_at
+    FROM collab.notifications o
+    LEFT JOIN runtime.message_ids i ON i.message_id = o.message_id
+    LEFT JOIN collab.messages x ON x.message_id = i.message_id AND x.created_at = i.created_at AND x.is_deleted
+    LEFT JOIN collab.messages_archive y ON y.message_id = i.message_id AND y.created_at = i.created_at AND y.is_deleted
+    LEFT JOIN collab.channel_members r ON r.channel_id = o.channel_id AND r.user_id = o.user_id
+    WHERE o.notification_id = k.notification_id
+) AS c
+WHERE n.notification_id = k.notification_id AND (n.withdrawn_at, n.read_at) IS DISTINCT FROM (c.withdrawn_at, c.read_at)
+
+-- name: read_notifications
+-- What a position has passed for the first time is read then, and stays so; what a mark_unread puts behind it is not.
+UPDATE collab.notifications n SET read_at = r.last_read_at, doc_version = n.doc_version + 1
+FROM unnest($1::uuid[], $2::uuid[]) AS k (channel_id, user_id)
+JOIN collab.channel_members r ON r.channel_id = k.channel_id AND r.user_id = k.user_id
+WHERE n.channel_id = k.channel_id AND n.user_id = k.user_id AND n.read_at IS NULL AND n.created_at <= r.last_read_at
+
+-- name: unread_notifications
+UPDATE collab.notifications n SET read_at = NULL, doc_version = n.doc_version + 1
+FROM unnest($1::uuid[], $2::uuid[]) AS k (channel_id, user_id)
+JOIN collab.channel_members r ON r.channel_id = k.channel_id AND r.user_id = k.user_id
+WHERE n.channel_id = k.channel_id AND n.user_id = k.user_id AND n.read_at IS NOT NULL AND n.created_at > r.last_read_at
+
+-- name: withdraw_notifications
+UPDATE collab.notifications n SET withdrawn_at = e.deleted_at, doc_version = n.doc_version + 1
+FROM unnest($1::uuid[], $2::timestamptz[]) AS e (message_id, deleted_at)
+WHERE n.message_id = e.message_id AND n.withdrawn_at IS DISTINCT FROM e.deleted_at
+
+-- name: withdraw_notifications_of_authors
+UPDATE collab.notifications n SET withdrawn_at = e.deleted_at, doc_version = n.doc_version + 1
+FROM (
+    SELECT m.message_id, m.deleted_at FROM collab.messages m WHERE m.user_id = ANY ($1::uuid[]) AND m.is_deleted
+    UNION ALL
+    SELECT m.message_id, m.deleted_at FROM collab.messages_archive m WHERE m.user_id = ANY ($1::uuid[]) AND m.is_deleted
+) AS e
+WHERE n.message_id = e.message_id AND n.withdrawn_at IS DISTINCT FROM e.deleted_at

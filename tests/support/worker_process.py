@@ -22,7 +22,7 @@ EVENTUALLY_S = 40
 POLL_S = 0.05
 EXIT_TIMEOUT_S = 30
 PARTITIONS = 3
-LIVE_PARTITIONS = 5 * PARTITIONS
+LIVE_PARTITIONS = 5 * PARTITIONS + 1
 """Of one topic, and of all that the worker reads."""
 SESSION_TIMEOUT_MS = 6_000
 """The shortest the broker allows: so long a killed worker is missed."""

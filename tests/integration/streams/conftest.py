@@ -23,6 +23,15 @@ STOP_DEADLINE_S = 30
 POLL_S = 0.1
 
 
+def _environment(settings: Settings) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")} | {
+        "TAILRACE_KAFKA__BOOTSTRAP_SERVERS": resolve(settings).kafka,
+        "TAILRACE_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+        "TAILRACE_KAFKA__GROUP_PREFIX": settings.kafka.group_prefix,
+        "TAILRACE_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
+    }
+
+
 class Workers:
     """Processes of `tailrace streams run`."""
 
@@ -30,19 +39,14 @@ class Workers:
         self._names = names
         self._folder = folder
         self._started = 0
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")} | {
-            "TAILRACE_KAFKA__BOOTSTRAP_SERVERS": resolve(settings).kafka,
-            "TAILRACE_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
-            "TAILRACE_KAFKA__GROUP_PREFIX": settings.kafka.group_prefix,
-            "TAILRACE_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
-        }
+        self._environment = _environment(settings)
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         self._started += 1
         with (self._folder / f"worker{self._started}.log").open("wb") as log:
-            command = [sys.executable, "-m", "tailrace.cli.main", "streams", "run", *self._names]
-            command[1:3] = ["-c", "from tailrace.cli.main import run; run()"]
+            entry = "from tailrace.cli.main import run; run()"
+            command = [sys.executable, "-c", entry, "streams", "run", *self._names]
             self.running.append(
                 subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, cwd=self._folder)
             )
@@ -117,6 +121,22 @@ class Topics:
         finally:
             await consumer.stop()
 
+    async def lag(self, stream: str, topic: str) -> int:
+        """Records of the topic that are behind the stream's commits."""
+        partitions = await topic_partitions(self.settings, self.bootstrap, [topic])
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            group_id=self.settings.group(f"streams.{stream}"),
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets(partitions)
+            consumer.assign(partitions)
+            return sum([ends[tp] - (await consumer.committed(tp) or 0) for tp in partitions])
+        finally:
+            await consumer.stop()
+
 
 @pytest.fixture
 async def topics(settings: Settings) -> AsyncIterator[Topics]:
@@ -164,3 +184,20 @@ def _source_of() -> Callable[[ConsumerRecord], tuple[int, int]]:
 @pytest.fixture(name="first_sights")
 def _first_sights() -> Callable[..., list[ConsumerRecord]]:
     return first_sights
+
+
+@pytest.fixture
+def make_projection(tmp_path: Path) -> Iterator[Callable[[Settings], None]]:
+    """Runs a PostgreSQL worker until the test ends."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def make(settings: Settings) -> None:
+        with (tmp_path / "projection.txt").open("wb") as log:
+            environment = _environment(settings) | {"DATABASE_URL": resolve(settings).postgres}
+            command = [sys.executable, "-c", "from tailrace.cli.main import run; run()", "worker", "run", "postgres"]
+            running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path))
+
+    yield make
+    for process in running:
+        process.kill()
+        process.wait(STOP_DEADLINE_S)

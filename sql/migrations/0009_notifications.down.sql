@@ -1,0 +1,1 @@
+DROP INDEX collab.notifications_message, collab.notifications_read, collab.notifications_unread;
