@@ -65,7 +65,8 @@ class Line:
             for held in [*self.waiting.pop(event.id, ()), *behind]:
                 self._step(held, passing)
         else:
-            self.held[event.id] = event, refused
+            first, _ = self.held.get(event.id, (event, refused))  # of its records: it says since when the event waits
+            self.held[event.id] = (first if first.offset < event.offset else event), refused
 
     def refuse(self, event: Event) -> None:
         """Block the subject of an event that was refused by a fault of ours."""

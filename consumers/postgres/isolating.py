@@ -29,6 +29,7 @@ class Isolation:
         self._is_retryable = is_retryable
         self.guard: RefusalGuard | None = letters.batch.guard.trial() if letters.batch.guard else None
         self.outcome = Outcome()
+        self._applied: set[str] = set()
 
     async def apply(self, events: list[Event]) -> None:
         """Apply the events, in halves where one of them fails; those that stand alone become dead letters.
@@ -40,10 +41,11 @@ class Isolation:
         if not events:
             return
         released_ids: list[str] = []
+        parking = self._letters.parking(events, released_ids)
         connection = self._session.connection
         await connection.execute("SAVEPOINT part")
         try:
-            part = await apply_events(self._session, events, self._letters.parking(events, released_ids))
+            part = await apply_events(self._session, events, parking)
         except Exception as error:
             if self._is_retryable(error) or fault_of(error) is None:
                 raise
@@ -52,6 +54,9 @@ class Isolation:
             return
         await connection.execute("RELEASE SAVEPOINT part")
         self.outcome.add(part)
+        applied = {event.id for event in events} - {event.id for event, _ in parking.parked}
+        self._applied |= applied
+        self._letters.accept(applied)
         if self.guard is not None:
             self.guard.accepted(len(events))
         if released := await self._released(released_ids):
@@ -77,4 +82,6 @@ class Isolation:
         letters = self._letters
         found = await waiting_for(self._session, letters.projection, letters.topics, ids)
         letters.records |= {one.event_id: one.record for one in found}
-        return [one.decoded for one in found if isinstance(one.decoded, Event)]
+        # A repeat of what was parked may have come with the message itself, and is applied already.
+        letters.done |= {one.event_id for one in found} & self._applied
+        return [one.decoded for one in found if isinstance(one.decoded, Event) and one.event_id not in self._applied]

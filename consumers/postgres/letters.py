@@ -26,9 +26,9 @@ class _Refused(NamedTuple):
 class Letters:
     """What a transaction has to know of dead letters.
 
-    `line` says who waits behind whom, `woken` the events that nothing holds any more, `records` the raw records of
-    events that come from `parked_events`, by id. A sink that keeps no order, because it writes what PostgreSQL holds,
-    says `blocks=False`: nothing waits behind its letters.
+    `line` says who waits behind whom, `woken` the events that nothing holds any more. `records` are the raw records of
+    events that come from `parked_events`, by id, `done` those of them that wait no more. A sink that keeps no order,
+    because it writes what PostgreSQL holds, says `blocks=False`: nothing waits behind its letters.
     """
 
     session: Session
@@ -39,9 +39,9 @@ class Letters:
     line: Line = field(default_factory=Line)
     woken: list[Event] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
-    _own: list[_Refused] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    _own: dict[str, _Refused] = field(default_factory=dict)
     _spoilt: list[_Refused] = field(default_factory=list)
-    _done: set[str] = field(default_factory=set)
     _by_place: dict[Place, Place] = field(default_factory=dict)
     _by_event: dict[str, Place] = field(default_factory=dict)
 
@@ -98,7 +98,7 @@ class Letters:
                 behind.append((found.waits_for, found.decoded))
             else:  # its contract was tightened while it waited
                 self._spoilt.append(_Refused(found.record, found.decoded, None))
-                self._done.add(found.event_id)
+                self.done.add(found.event_id)
         return sorted(behind, key=lambda pair: (pair[1].topic, pair[1].partition, pair[1].offset))
 
     # ── meanwhile ──
@@ -113,33 +113,54 @@ class Letters:
         return self.batch.records.get(place_of(event, self.topics)) or self.records[event.id]
 
     def refuse(self, event: Event, refusal: Refusal) -> None:
-        """Make the event a dead letter by a fault of ours; what comes later of its subject waits behind it."""
+        """Make the event a dead letter by a fault of ours; what comes later of its subject waits behind it.
+
+        Of several records of one event the first is the letter's.
+        """
         record = self.record_of(event)
-        self._by_event.setdefault(event.id, (record.topic, record.partition, record.offset))
-        self._own.append(_Refused(record, refusal, subject_of(event)[1] if self.blocks else None))
-        self._done.add(event.id)
+        first = self._own.get(event.id)
+        if first is None or _place(record) < _place(first.record):
+            self._own[event.id] = _Refused(record, refusal, subject_of(event)[1] if self.blocks else None)
         if self.blocks:
             self.line.refuse(event)
+
+    def accept(self, event_ids: Iterable[str]) -> None:
+        """These events are applied; one that was refused a moment ago may have passed together with others."""
+        for event_id in self._own.keys() & event_ids:
+            del self._own[event_id]
 
     # ── after ──
 
     async def write(self) -> int:
         """Write what was refused, settle the letters whose records came again, hold who waits; returns the refused."""
-        refused = [*(_Refused(*pair, None) for pair in self.batch.refusals), *self._spoilt, *self._own]
-        places = {_place(one.record): one for one in refused}
         letters = self._by_place | dict(self._tried_again())
-        again = {place: letter for place, letter in letters.items() if place in places and place != letter}
-        await self._add([one for one in refused if _place(one.record) not in again])
-        await self._refuse_again([(letter, places[place]) for place, letter in again.items()])
-        await self._resolve(self._settled(letters, places))
-        if done := sorted(self._done & self.records.keys()):
+        added: list[_Refused] = []
+        again: dict[Place, _Refused] = {}
+        for one in self._all_refused():
+            place = _place(one.record)
+            letter = self._by_event.get(one.refusal.event_id or "") if one.subject else None
+            letter = letter or letters.get(place, place)
+            if letter == place:
+                added.append(one)
+            else:
+                again[letter] = one
+        await self._add(added)
+        await self._refuse_again(again)
+        await self._resolve(self._settled(letters, again.keys() | {_place(one.record) for one in added}))
+        if done := sorted((self.done | self._own.keys()) & self.records.keys()):
             await self.session.fetch("unpark", self.projection, done)
         if self.line.held:
             parking = self.parking()
             for event, behind in self.line.held.values():
                 parking.hold(event, behind)
             await parking.write()
-        return len(refused)
+        return len(added) + len(again)
+
+    def _all_refused(self) -> Iterator[_Refused]:
+        for record, refusal in self.batch.refusals:
+            yield _Refused(record, refusal, None)
+        yield from self._spoilt
+        yield from self._own.values()
 
     def _tried_again(self) -> Iterator[tuple[Place, Place]]:
         for event in self.batch.events if self._by_event else ():
@@ -151,8 +172,8 @@ class Letters:
     def _settled(self, letters: Mapping[Place, Place], refused: Collection[Place]) -> dict[Place, int]:
         """Letters that were applied, each with the first offset at which it was."""
         held = {place_of(event, self.topics) for event, _ in self.line.held.values()}
+        open_still = {letters[place] for place in letters.keys() & held} | set(refused)
         settled: dict[Place, int] = {}
-        open_still = {letters[place] for place in letters if place in refused or place in held}
         for place, letter in sorted(letters.items()):
             if place in self.batch.records and letter not in open_still:
                 settled.setdefault(letter, place[2])
@@ -179,17 +200,16 @@ class Letters:
             [one.subject for one in refused],
         )
 
-    async def _refuse_again(self, again: Sequence[tuple[Place, _Refused]]) -> None:
+    async def _refuse_again(self, again: Mapping[Place, _Refused]) -> None:
         if again:
-            places, refused = zip(*again, strict=True)
             await self.session.fetch(
                 "refuse_again",
                 self.projection,
-                *zip(*places, strict=True),
-                [str(one.refusal.code) for one in refused],
-                [one.refusal.reason for one in refused],
-                [one.subject for one in refused],
-                [one.record.offset for one in refused],
+                *zip(*again, strict=True),
+                [str(one.refusal.code) for one in again.values()],
+                [one.refusal.reason for one in again.values()],
+                [one.subject for one in again.values()],
+                [one.record.offset for one in again.values()],
             )
 
     async def _resolve(self, settled: Mapping[Place, int]) -> None:

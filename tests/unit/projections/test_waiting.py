@@ -1,5 +1,6 @@
 """Who waits behind a refused event, and in which order they go on (rule X)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,6 +73,13 @@ def test_one_that_waited_and_is_refused_in_its_turn_holds_those_behind_it():
     line.refuse(admitted[1])
     assert ids(line.admit(admitted[2:])) == ""
     assert line.held["last"][1] == "later"
+
+
+def test_of_several_records_of_an_event_the_first_is_held():
+    line = Line({("conversations", "m"): "first"})
+    records = [replace(LATER, offset=offset) for offset in (7, 5, 9)]
+    assert line.admit(records) == []
+    assert line.held["later"][0].offset == 5
 
 
 def test_one_that_is_refused_again_holds_the_same_events_again():
