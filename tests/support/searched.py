@@ -46,8 +46,9 @@ class Searched:
     def begin(self, **elasticsearch: Any) -> None:
         """Empty tables and no index."""
         self.models.clear()
-        self.models.execute("DELETE FROM runtime.search_generations WHERE generation > 1")
-        self.models.execute("UPDATE runtime.search_generations SET state = 'live'")
+        self.models.execute("DELETE FROM runtime.search_generations")
+        for alias in ALIASES:
+            self.models.execute("INSERT INTO runtime.search_generations VALUES (%s, 1, 'live')", alias)
         self.models.execute("UPDATE runtime.search_state SET made_at = NULL, layout_epoch = layout_epoch + 1")
         prefix = f"{self._base.index_prefix}{next(self._number)}-"
         self._prefixes.append(prefix)
