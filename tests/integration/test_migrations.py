@@ -15,9 +15,9 @@ import stamina
 
 from tailrace.addresses import resolve
 from tailrace.errors import NotFoundError, PreconditionError, TailraceError, UsageError
+from tailrace.months.keeper import ensure_partitions
 from tailrace.operations import migrations
 from tailrace.operations.database import connection
-from tailrace.months.keeper import ensure_partitions
 from tailrace.settings import Settings
 from tailrace.sql import catalog
 

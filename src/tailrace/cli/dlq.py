@@ -18,9 +18,7 @@ from tailrace.telemetry import configure_logging
 if TYPE_CHECKING:
     from tailrace.operations.dead_letters import Contents, Count, Selector
 
-Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="ID", help="topic/partition/offset, or the id of an event.")
-]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="topic/partition/offset, or the id of an event.")]
 Codes = Annotated[list[str] | None, typer.Option("--code", help="E_SCHEMA, E_STORE, …; may be repeated.")]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Type of the event; may be repeated.")]
 Projection = Annotated[str | None, typer.Option("--projection", help="Which one refused it.")]

@@ -26,7 +26,8 @@ def archive_everything(models: ReadModels) -> None:
         " FROM (SELECT DISTINCT created_at::date AS m FROM collab.messages) AS months"
     )
     models.execute(
-        "WITH moved AS (DELETE FROM collab.messages RETURNING *) INSERT INTO collab.messages_archive SELECT * FROM moved"
+        "WITH moved AS (DELETE FROM collab.messages RETURNING *)"
+        " INSERT INTO collab.messages_archive SELECT * FROM moved"
     )
 
 
@@ -53,7 +54,8 @@ def _of(models: ReadModels, log: Log) -> Tables:
 def where(models: ReadModels) -> dict[str, str]:
     """Table of each message."""
     rows = models.execute(
-        "SELECT message_id, 'live' AS t FROM collab.messages UNION ALL SELECT message_id, 'archive' FROM collab.messages_archive"
+        "SELECT message_id, 'live' AS t FROM collab.messages"
+        " UNION ALL SELECT message_id, 'archive' FROM collab.messages_archive"
     )
     return {row["message_id"]: row["t"] for row in rows}
 
