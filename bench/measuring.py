@@ -15,6 +15,7 @@ POLL_S = 0.05
 START_TIMEOUT_S = 60.0
 STILL_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30.0
+IDLE_SHARE = 0.85
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 MIB = 2**20
 
@@ -24,12 +25,33 @@ def backend_cpu_s(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
+def machine_cpu_s() -> tuple[float, float]:
+    """CPU seconds since the machine's start that its cores were busy, and that they were idle."""
+    fields = [int(field) / _TICKS_PER_S for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    return sum(fields) - idle, idle
+
+
+def wait_until_idle(limit_s: float) -> bool:
+    """Wait until the machine's cores are nearly idle for a second, `limit_s` at most; says whether they are."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        busy, idle = machine_cpu_s()
+        time.sleep(1)
+        busy, idle = machine_cpu_s()[0] - busy, machine_cpu_s()[1] - idle
+        if idle >= IDLE_SHARE * (busy + idle):
+            return True
+        if time.monotonic() > deadline:
+            return False
+
+
 @dataclass(frozen=True)
 class Run:
     """What one run took.
 
     `seconds` from when the program has its partitions until the last record is applied; CPU seconds over the same
-    time, of the process with its threads, and of its backends. `memory` are (records applied, resident MiB) over time.
+    time, of the process with its threads, and of its backends. `others_cores` is how many cores everything else on the
+    machine kept busy meanwhile, the broker included. `memory` are (records applied, resident MiB) over time.
     """
 
     name: str
@@ -38,6 +60,7 @@ class Run:
     client_cpu_s: float
     backend_cpu_s: float
     peak_mib: float
+    others_cores: float
     memory: tuple[tuple[int, float], ...] = ()
 
     @property
@@ -146,7 +169,7 @@ def measure(program: Program, dsn: str, records: int) -> Run:
     store, watched = _Store(dsn), _Watched(program)
     try:
         started = _wait_until_reading(watched, program)
-        client_before, backend_before = watched.cpu_s(), store.backend_cpu_s()
+        client_before, backend_before, machine_before = watched.cpu_s(), store.backend_cpu_s(), machine_cpu_s()[0]
         memory: list[tuple[int, float]] = []
         applied, moved_at = 0, started
         while applied < records:
@@ -159,13 +182,16 @@ def measure(program: Program, dsn: str, records: int) -> Run:
                 memory.append((applied, watched.memory_mib("VmRSS")))
             elif now - moved_at > STILL_TIMEOUT_S:
                 raise RuntimeError(f"{program.name} stands still at {applied} of {records}")
+        client_cpu_s, backend_cpu_s = watched.cpu_s() - client_before, store.backend_cpu_s() - backend_before
+        others_cpu_s = machine_cpu_s()[0] - machine_before - client_cpu_s - backend_cpu_s
         return Run(
             name=program.name,
             records=records,
             seconds=moved_at - started,
-            client_cpu_s=watched.cpu_s() - client_before,
-            backend_cpu_s=store.backend_cpu_s() - backend_before,
+            client_cpu_s=client_cpu_s,
+            backend_cpu_s=backend_cpu_s,
             peak_mib=watched.memory_mib("VmHWM"),
+            others_cores=max(0.0, others_cpu_s / (moved_at - started)),
             memory=tuple(memory),
         )
     finally:

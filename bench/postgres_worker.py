@@ -14,7 +14,7 @@ from pathlib import Path
 import growth
 from databases import Server
 from event_log import EventLog, drop, fill, with_topic_prefix
-from measuring import Program, Run, measure
+from measuring import Program, Run, measure, wait_until_idle
 from tables import show_memory, show_runs
 
 from tailrace.addresses import resolve
@@ -64,10 +64,11 @@ Maker = Callable[[EventLog, str, int], Program]
 class Bench:
     """Runs programs, each in a database of its own, and keeps what they must have stored alike."""
 
-    def __init__(self, server: Server, log: EventLog, database: str) -> None:
+    def __init__(self, server: Server, log: EventLog, database: str, idle_wait_s: float = 0) -> None:
         self.server = server
         self.log = log
         self.database = database
+        self.idle_wait_s = idle_wait_s
         self._number = 0
         self._messages: int | None = None
 
@@ -79,6 +80,8 @@ class Bench:
         else:
             self.server.copy(self.database, template)
         self.server.settle()
+        if self.idle_wait_s and not wait_until_idle(self.idle_wait_s):
+            print("  the machine is not idle", file=sys.stderr, flush=True)
         try:
             run = measure(
                 make(self.log, self.server.url(self.database), self._number),
@@ -89,7 +92,9 @@ class Bench:
                 self._compare(self.server.messages(self.database))
         finally:
             self.server.drop(self.database)
-        print(f"  {run.name}: {run.rate:,.0f} events/s", file=sys.stderr, flush=True)
+        print(
+            f"  {run.name}: {run.rate:,.0f} events/s, others {run.others_cores:.1f} cores", file=sys.stderr, flush=True
+        )
         return run
 
     def _compare(self, messages: int) -> None:
@@ -165,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_log_options(parser)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle-wait-s", type=float, default=0, help="wait so long for an idle machine before each run")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--growth", action="store_true", help="on tables that are filled already")
     what.add_argument("--rollups", action="store_true", help="the worker with and without its rollups")
@@ -175,7 +181,7 @@ def main() -> None:
     configure_logging(LogSettings(level="warning"))
     database = f"bench_{arguments.profile}_{os.getpid()}"
     with filled(settings, arguments) as log:
-        bench = Bench(Server(resolve(settings).postgres, settings), log, database)
+        bench = Bench(Server(resolve(settings).postgres, settings), log, database, arguments.idle_wait_s)
         if arguments.growth:
             grown(bench, arguments.rounds, arguments.sizes)
         elif arguments.rollups:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from measuring import Run
 
-HEAD = ("", "events/s", "range", "client CPU-s/100k", "backend CPU-s/100k", "peak MiB")
-_WIDTH = (20, 10, 17, 18, 19, 9)
+HEAD = ("", "events/s", "range", "client CPU-s/100k", "backend CPU-s/100k", "peak MiB", "others' cores")
+_WIDTH = (20, 10, 17, 18, 19, 9, 14)
 
 
 def show_runs(rounds: Sequence[Sequence[Run]], title: str) -> None:
@@ -24,6 +24,7 @@ def show_runs(rounds: Sequence[Sequence[Run]], title: str) -> None:
                     f"{statistics.median(run.client_per_100k for run in runs):.2f}",
                     f"{statistics.median(run.backend_per_100k for run in runs):.2f}",
                     f"{max(run.peak_mib for run in runs):.0f}",
+                    f"{statistics.median(run.others_cores for run in runs):.1f}",
                 )
             )
         )
