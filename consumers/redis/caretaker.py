@@ -58,6 +58,10 @@ class Caretaker:
             except FAULTS as error:
                 log.warning("caretaker_failed", error=type(error).__name__)
                 self.discard()
+            except Exception:
+                # Whatever it is: without somebody who looks, an emptied Redis would stay empty.
+                log.exception("caretaker_failed")
+                self.discard()
             rounds += 1
             try:
                 await asyncio.wait_for(stopping.wait(), ROUND_S)

@@ -45,12 +45,7 @@ class RecentLists:
         for outline in outlines:
             if (held := self._held.get(outline.channel_id)) is not None:
                 known.update(zip(held.messages, held.items, strict=True))
-        missing = [
-            (message[:36], time)
-            for outline in outlines
-            for message, time in zip(outline.messages, outline.times, strict=True)
-            if message not in known
-        ]
+        missing = [message[:36] for outline in outlines for message in outline.messages if message not in known]
         texts = await reader.texts(missing)
         return [(outline.channel_id, _held(outline, known, texts)) for outline in outlines]
 

@@ -46,12 +46,11 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A recent list without its texts: `messages` are "message_id.version", newest first, with their `times`."""
+    """A recent list without its texts: `messages` are "message_id.version", newest first."""
 
     channel_id: str
     stamp: str
     messages: Sequence[str]
-    times: Sequence[datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +173,13 @@ class Reader:
     async def outlines(self, channels: Collection[str]) -> list[Outline]:
         """The same lists without texts."""
         rows = await self.fetch("outlines", list(channels), RECENT_MAX)
-        return [Outline(str(r[0]), self.stamp(r[1]), (r[2] and r[3]) or (), (r[2] and r[4]) or ()) for r in rows]
+        return [Outline(str(row[0]), self.stamp(row[1]), row[2] or ()) for row in rows]
 
-    async def texts(self, messages: Sequence[tuple[str, datetime]]) -> dict[str, str]:
+    async def texts(self, messages: Sequence[str]) -> dict[str, str]:
         """message_id → JSON text."""
         if not messages:
             return {}
-        return {row[0]: row[1] for row in await self.fetch("texts", *zip(*messages, strict=True))}
+        return {row[0]: row[1] for row in await self.fetch("texts", messages)}
 
     async def members(self, channels: Collection[str]) -> list[Members]:
         """Active members; none for a deleted channel."""

@@ -54,6 +54,7 @@ class RedisSink:
         self.store = Store(url, cluster=settings.redis.cluster)
         self.writer = CacheWriter(self.store, Keys(settings.redis.key_prefix, settings.redis.cluster), clock)
         self._clock = clock
+        self._is_checked = False
 
     def is_retryable(self, error: BaseException) -> bool:
         """Whether the same call may well succeed when made again."""
@@ -76,8 +77,12 @@ class RedisSink:
     async def apply(self, batch: Batch) -> Outcome:
         """Apply a batch and move its progress; at least once, which is as good as once.
 
-        Raises `FencedError` with nothing moved: what was written was right whoever wrote it.
+        Raises `FencedError` with nothing moved: what was written was right whoever wrote it. Raises
+        `PreconditionError` where Redis evicts keys without a lifetime.
         """
+        if not self._is_checked:
+            await self.store.check_policy()
+            self._is_checked = True
         await self.progress.leader_has_applied(batch.spans)
         reader = await self.progress.reader()
         now = self._clock()

@@ -86,14 +86,12 @@ LEFT JOIN collab.workspaces w ON w.workspace_id = coalesce(c.workspace_id, l.wor
 -- The same lists without their texts: which messages in which version. Most of a list is what it was before.
 SELECT k.channel_id,
        coalesce(v.list_version, 0) + coalesce(c.doc_version, 0) AS version,
-       c.deleted_at IS NULL AND w.deleted_at IS NULL AS is_shown,
-       l.outline, l.times
+       CASE WHEN c.deleted_at IS NULL AND w.deleted_at IS NULL THEN l.outline END AS outline
 FROM unnest($1::uuid[]) AS k (channel_id)
 LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
 LEFT JOIN collab.channels c ON c.channel_id = k.channel_id
 LEFT JOIN LATERAL (
     SELECT array_agg(t.message_id::text || '.' || t.doc_version ORDER BY t.created_at DESC, t.message_id DESC) AS outline,
-           array_agg(t.created_at ORDER BY t.created_at DESC, t.message_id DESC) AS times,
            (array_agg(t.workspace_id))[1] AS workspace_id
     FROM (
         (SELECT m.message_id, m.created_at, m.doc_version, m.workspace_id
@@ -117,13 +115,14 @@ SELECT t.message_id::text AS message_id,
            'edited_at', to_char(t.edited_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
            'reactions', t.reactions
        )::text AS item
-FROM unnest($1::uuid[], $2::timestamptz[]) AS k (message_id, created_at)
+FROM unnest($1::uuid[]) AS k (message_id)
+JOIN runtime.message_ids i ON i.message_id = k.message_id
 CROSS JOIN LATERAL (
     SELECT m.message_id, m.user_id, m.content, m.created_at, m.message_type, m.thread_id, m.edited_at, m.reactions
-    FROM collab.messages m WHERE m.message_id = k.message_id AND m.created_at = k.created_at
+    FROM collab.messages m WHERE m.message_id = i.message_id AND m.created_at = i.created_at
     UNION ALL
     SELECT a.message_id, a.user_id, a.content, a.created_at, a.message_type, a.thread_id, a.edited_at, a.reactions
-    FROM collab.messages_archive a WHERE a.message_id = k.message_id AND a.created_at = k.created_at
+    FROM collab.messages_archive a WHERE a.message_id = i.message_id AND a.created_at = i.created_at
     LIMIT 1
 ) AS t
 
