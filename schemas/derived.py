@@ -19,7 +19,10 @@ class NotificationRaised(Data):
 
 
 class TrendWindowClosed(Data):
-    """Counts of one channel in [window_start, window_start + window_seconds), by event time."""
+    """Counts of one channel in [window_start, window_start + window_seconds), by event time.
+
+    `hot_score` follows from the counts alone (`tailrace.streams.trends.hot_score`).
+    """
 
     channel_id: Id
     workspace_id: Id
@@ -28,3 +31,4 @@ class TrendWindowClosed(Data):
     messages: Int8
     reactions: Int8
     active_users: Int8
+    hot_score: float | None = None

@@ -103,6 +103,7 @@ def _follow_assignment(made: StreamApp) -> None:
     async def revoked(_app: Any, partitions: Any, **_: Any) -> None:
         made.pipeline.let_go({tp.partition for tp in partitions})
         made.joined, made.assigned = False, frozenset()
+        made.faust.consumer.anchors = {}
 
     async def assigned(_app: Any, partitions: Any, **_: Any) -> None:
         made.joined, made.assigned = True, frozenset(tp.partition for tp in partitions)

@@ -1,6 +1,7 @@
 """What every worker of a stream must know of topics that are cut by other keys than its own."""
 
 import asyncio
+from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,9 +20,13 @@ SILENCE_MAX_S: Final = 60.0
 
 
 class Companion:
-    """Reads whole topics from their beginnings, in step with a stream; a member of no group."""
+    """Reads whole topics, in step with a stream; a member of no group.
 
-    def __init__(self, bootstrap: str, settings: Settings, beside: Beside) -> None:
+    From their beginnings, or what was appended since a time (aware UTC).
+    """
+
+    def __init__(self, bootstrap: str, settings: Settings, beside: Beside, since: datetime | None = None) -> None:
+        self._since = since
         self._bootstrap = bootstrap
         self._beside = beside
         self._shorts = {settings.topic(short): short for short in beside.topics}
@@ -47,6 +52,12 @@ class Companion:
         self._partitions = [TopicPartition(topic, one) for topic, ones in found.items() for one in ones or ()]
         self._consumer.unsubscribe()
         self._consumer.assign(self._partitions)
+        if self._since is not None:
+            since_ms = int(self._since.timestamp() * 1_000)
+            starts = await self._ask(self._consumer.offsets_for_times(dict.fromkeys(self._partitions, since_ms)))
+            ends = await self._ask(self._consumer.end_offsets(self._partitions))
+            for tp in self._partitions:
+                self._consumer.seek(tp, starts[tp].offset if starts.get(tp) else ends[tp])
 
     async def stop(self) -> None:
         """Disconnect; waits no longer than the request timeout."""
@@ -59,7 +70,7 @@ class Companion:
         """Take every record that is in the topics now; raises `UnreachableError` where they are not served."""
         ends = await self._ask(self._consumer.end_offsets(self._partitions))
         silent_s = 0.0
-        behind = [tp for tp in self._partitions if ends[tp]]
+        behind = list(self._partitions)
         while behind:
             behind = [tp for tp in behind if await self._ask(self._consumer.position(tp)) < ends[tp]]
             if not behind:

@@ -8,7 +8,6 @@ from uuid import NAMESPACE_URL, uuid5
 import orjson
 from pydantic_core import from_json
 
-from tailrace.producer.clock import LOGICAL_BITS
 from tailrace.schemas.catalogue import EVENT_TYPES, INBOUND, key_of, topic_of
 from tailrace.schemas.decode import VALUE_BYTES_MAX, decode
 from tailrace.schemas.envelope import CONTENT_TYPE
@@ -16,11 +15,9 @@ from tailrace.schemas.event import Refusal
 from tailrace.schemas.fields import rfc3339
 from tailrace.schemas.refusals import RefusalCode
 from tailrace.schemas.scrub import scrub
-from tailrace.streams.records import Output, Record, append_time
+from tailrace.streams.records import Output, Record, append_time, sequence_of
 from tailrace.streams.stream import Folded, Stream
 
-STEPS_PER_MS: Final = 1_000 << LOGICAL_BITS
-"""Sequences that the SDK's clock has for one millisecond, the unit in which a broker tells its append time."""
 _CONTENT_TYPE: Final = ("content-type", CONTENT_TYPE.encode())
 _FILLED: Final = ("id", "time", "sequence")
 
@@ -85,14 +82,6 @@ def filled(record: Record, source: str) -> bytes | None:
         return value
     body = value.rstrip()[:-1].rstrip()
     return body + (b"," if event else b"") + orjson.dumps(missing)[1:]
-
-
-def sequence_of(record: Record) -> int:
-    """A sequence on the SDK's scale that follows the append time and, within a millisecond, the offset.
-
-    The offset has the whole millisecond's room, 2,048,000 steps, because eleven bits would turn over within one.
-    """
-    return record.timestamp_ms * STEPS_PER_MS + record.offset % STEPS_PER_MS
 
 
 def _object(value: bytes | None) -> dict[str, Any] | None:

@@ -52,6 +52,10 @@ class Totals:
     filled: int = 0
 
 
+async def _nothing() -> None:
+    """There is nothing else to look at."""
+
+
 class Pipeline:
     """The partitions of one stream in one process. `anchors` says where Kafka's commits stand, by partition.
 
@@ -75,7 +79,7 @@ class Pipeline:
         self._reader = reader
         self._sender = sender
         self._now = now
-        self._look_around = look_around
+        self._look_around = look_around or _nothing
         self._lanes: dict[int, Lane] = {}
         self._busy = asyncio.Lock()
 
@@ -101,9 +105,8 @@ class Pipeline:
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
         async with self._busy:
-            if self._look_around is not None:
-                await self._look_around()
             outputs: list[Output] = []
+            await self._look_around()
             for partition, some in by_partition.items():
                 lane = await self._lane(partition, anchors.get(partition))
                 async for stretch in self._contiguous(lane, partition, some):
@@ -117,19 +120,19 @@ class Pipeline:
                 lane = self._lanes[partition]
                 lane.position = lane.seen
 
-    async def tick(self, partitions: Iterable[int]) -> None:
-        """Send what has become final although no record came."""
+    async def tick(self, anchors: Mapping[int, int | None]) -> None:
+        """Send what has become final although no record came, also where none has come since the assignment."""
         async with self._busy:
-            for partition in partitions:
-                lane = self._lanes.get(partition)
-                if lane is not None and lane.resumed:
-                    await self._send(self._settled(lane, partition))
+            for partition, anchor in anchors.items():
+                lane = await self._lane(partition, anchor)
+                await self._send(self._settled(lane, partition))
 
     async def _lane(self, partition: int, anchor: int | None) -> Lane:
         """The partition's lane, with everything folded that was committed, by whomever."""
         lane = self._lanes.get(partition)
         if lane is not None and lane.resumed:
             return lane
+        await self._look_around()
         if anchor is None or lane is None:
             beginning = (await self._reader.beginnings([partition]))[partition]
             anchor = beginning if anchor is None else anchor

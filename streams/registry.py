@@ -9,9 +9,10 @@ from tailrace.streams.app import StreamApp, make_app
 from tailrace.streams.gateway import gateway
 from tailrace.streams.notifications import notifications
 from tailrace.streams.stream import Stream
+from tailrace.streams.trends import trends
 
 _MAKERS: Final[Mapping[str, Callable[[Callable[[str], str]], Stream]]] = MappingProxyType(
-    {"gateway": gateway, "notifications": notifications}
+    {"gateway": gateway, "notifications": notifications, "trends": trends}
 )
 
 NAMES: Final = tuple(_MAKERS)

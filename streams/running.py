@@ -15,6 +15,7 @@ from tailrace.settings import Settings
 from tailrace.streams.app import StreamApp
 from tailrace.streams.reading import Reader
 from tailrace.streams.registry import create_app
+from tailrace.streams.transport import anchors_of
 from tailrace.streams.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -74,7 +75,7 @@ async def _run_until(stopping: asyncio.Event, apps: Sequence[StreamApp], setting
 async def _tick(app: StreamApp) -> None:
     while True:
         await asyncio.sleep(TICK_S)
-        await app.pipeline.tick(app.assigned)
+        await app.pipeline.tick(anchors_of(app.faust.consumer))
 
 
 async def _watch(app: StreamApp, settings: Settings) -> None:

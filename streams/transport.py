@@ -52,7 +52,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
 class _Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.anchors: dict[int, int | None] = {}
+        self.anchors: dict[int, int | None] = {}  # replaced, never changed: whoever holds it sees one tenure
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)

@@ -7,7 +7,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -196,6 +196,35 @@ def notifications_of(events: Iterable[Event]) -> dict[tuple[str, str], tuple[str
     return {key: (kind, key[0] in hearing.deleted) for key, kind in hearing.raised.items()}
 
 
-def begins_now(lasts_s: float) -> datetime:
-    """A beginning from which a life of that length ends about now, as events from the future are refused."""
-    return datetime.now(UTC) - timedelta(seconds=lasts_s)
+GRACE_S = 600
+SHAPES = {60: 60, 300: 60, 3_600: 300}
+"""Sizes of windows and how often one begins, in seconds."""
+
+
+def windows_of(log: Iterable[tuple[float, Event]]) -> dict[tuple[str, int, int], tuple[int, int, int]]:
+    """(channel, seconds, start) → messages, reactions, people; one partition's (append time, event) in its order.
+
+    An event is left out when the newest before it is ten minutes or more past the end of its minute.
+    """
+    found: dict[tuple[str, int, int], tuple[set[str], set[tuple[str, str, str]], set[str]]] = {}
+    newest = 0.0
+    for appended, event in log:
+        data, name = event["data"], event["type"].removeprefix("collab.")
+        if name not in {"message.posted", "reaction.added"} or data.get("message_type") == "system":
+            continue
+        time = datetime.fromisoformat(event["time"]).timestamp()
+        is_late = time - time % 60 + 60 + GRACE_S <= newest
+        newest = max(newest, min(time, appended))
+        if is_late:
+            continue
+        for size, hop in SHAPES.items():
+            start = time - time % hop
+            while start + size > time:
+                sets = found.setdefault((data["channel_id"], size, int(start)), (set(), set(), set()))
+                sets[2].add(data["user_id"])
+                if name == "message.posted":
+                    sets[0].add(data["message_id"])
+                else:
+                    sets[1].add((data["message_id"], data["user_id"], data["emoji"]))
+                start -= hop
+    return {key: (len(a), len(b), len(c)) for key, (a, b, c) in found.items()}

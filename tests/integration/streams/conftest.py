@@ -39,7 +39,7 @@ class Workers:
         self._names = names
         self._folder = folder
         self._started = 0
-        self._environment = _environment(settings)
+        self.environment = _environment(settings)
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -48,7 +48,7 @@ class Workers:
             entry = "from tailrace.cli.main import run; run()"
             command = [sys.executable, "-c", entry, "streams", "run", *self._names]
             self.running.append(
-                subprocess.Popen(command, env=self._environment, stdout=log, stderr=log, cwd=self._folder)
+                subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, cwd=self._folder)
             )
 
     def stop(self, number: signal.Signals, index: int = 0) -> int:
@@ -61,12 +61,12 @@ class Workers:
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
 
-    async def torment(self, dice: Random, done: asyncio.Event, *, rounds: int) -> list[str]:
+    async def torment(self, dice: Random, *, rounds: int) -> list[str]:
         """Kill, stop, add and remove workers at random moments; at the end one runs. Returns what was done."""
         story = []
         self.start()
         for _ in range(rounds):
-            await asyncio.wait({asyncio.create_task(done.wait())}, timeout=dice.uniform(2, 5))
+            await asyncio.sleep(dice.uniform(2, 5))
             act = dice.choice(["SIGKILL", "SIGTERM", "join", "leave"])
             story.append(act)
             if act == "join" or len(self.running) < 2:

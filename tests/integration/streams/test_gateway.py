@@ -55,9 +55,9 @@ async def publish(topics, *, events: int, per_second: int) -> None:
 async def test_killed_and_rebalanced_at_random_nothing_is_lost_reordered_or_new(
     seed, topics, make_workers, eventually, first_sights, source_of
 ):
-    workers, done = make_workers("gateway"), asyncio.Event()
+    workers = make_workers("gateway")
     publishing = asyncio.create_task(publish(topics, events=EVENTS, per_second=400))
-    await workers.torment(Random(seed), done, rounds=5)
+    await workers.torment(Random(seed), rounds=5)
     await publishing
 
     async def is_complete() -> bool:

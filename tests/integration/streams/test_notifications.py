@@ -62,7 +62,7 @@ async def test_killed_and_rebalanced_at_random_each_notification_is_there_once(
     make_projection(database)
     workers = make_workers("notifications")
     publishing = asyncio.create_task(publish(topics, events, per_second=300))
-    await workers.torment(Random(8), asyncio.Event(), rounds=5)
+    await workers.torment(Random(8), rounds=5)
     await publishing
     await eventually(lambda: len(rows(database)) >= len(expected))
     await eventually(lambda: kinds(database) == expected)

@@ -8,8 +8,8 @@ import pytest
 import tailrace.schemas
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event, Refusal
-from tailrace.streams.gateway import forward, sequence_of
-from tailrace.streams.records import Record
+from tailrace.streams.gateway import forward
+from tailrace.streams.records import Record, sequence_of
 
 SOURCE = "collab.inbound"
 SAMPLES = sorted((Path(tailrace.schemas.__file__).parent / "samples").glob("*.json"))

@@ -179,3 +179,21 @@ async def test_outputs_say_which_record_they_come_from():
         "tr-source-partition": b"2",
         "tr-source-offset": b"3",
     }
+
+
+class Closing(Counting):
+    """Says at the next settling how many records it has seen."""
+
+    def settle(self, now: datetime) -> list[Output]:
+        del now
+        return [Output("out", None, f"{self.count} seen".encode())]
+
+
+async def test_a_partition_in_which_nothing_comes_any_more_is_settled_by_its_new_owner():
+    sent = Sent()
+    stream = Stream("closing", "inbound", ("out",), memory=True, open=lambda _: Closing())
+    pipe = Pipeline(stream, "t.inbound", Log(10), sent, lambda: NOW)
+    await pipe.tick({0: 4})
+
+    assert sent.values == [b"4 seen"]
+    assert pipe.seen(0) == 4
