@@ -37,7 +37,14 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     sink = _sink(settings, projection, postgres, topics)
     kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
     worker = Worker(kafka_log, sink, settings.worker, owner)
-    upkeep = Upkeep(postgres, kafka, sink.progress.statements, projection.name, settings.topic("dead-letters"))
+    upkeep = Upkeep(
+        postgres,
+        kafka,
+        sink.progress.statements,
+        projection.name,
+        settings.topic("dead-letters"),
+        wake=worker.wake if isinstance(sink, PostgresSink) else None,
+    )
     finished = asyncio.Event()
     _stop_on_signals(worker)
     log.info("worker_started", projection=projection.name, version=projection.version, owner=owner)

@@ -89,6 +89,11 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         return self._process.returncode is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.returncode
+
     def owned(self) -> int:
         """How many partitions it claimed last."""
         query = "SELECT count(*) FROM runtime.progress WHERE projection = 'postgres' AND owner = %s"

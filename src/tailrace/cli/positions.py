@@ -79,6 +79,8 @@ def lag(
 
 def projections_document(found: Any) -> dict[str, Any]:
     """Projections as JSON; numbers that are not known are null."""
+    from tailrace.operations.halts import way_out
+
     return {
         "projections": {
             f.name: {
@@ -98,7 +100,8 @@ def projections_document(found: Any) -> dict[str, Any]:
                         "lag": p.lag,
                         "append_time": p.append_time,
                         "owner": p.owner,
-                        "halted": p.halted_code and {"code": p.halted_code, "reason": p.halted_reason},
+                        "halted": p.halted_code
+                        and {"code": p.halted_code, "reason": p.halted_reason, "fix": way_out(f.name, p)},
                     }
                     for p in f.partitions
                 ],
@@ -110,6 +113,8 @@ def projections_document(found: Any) -> dict[str, Any]:
 
 def print_projections(found: Any) -> None:
     """Print one line for each projection, and one for each halted partition with its way out."""
+    from tailrace.operations.halts import way_out
+
     print_table(
         ["PROJECTION", "VERSION", "STATE", "PARTS", "LAG", "BEHIND", "DEAD", "PARKED", "DATA TO (UTC)"],
         [
@@ -130,3 +135,4 @@ def print_projections(found: Any) -> None:
     for f in found:
         for p in f.halted:
             note(f"{f.name}: {p.topic}/{p.partition} halted ({p.halted_code}): {p.halted_reason}")
+            note(f"  fix  {way_out(f.name, p)}")

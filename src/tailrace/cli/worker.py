@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli.output import Output, OutputOption, print_json, print_table
+from tailrace.cli.output import Output, OutputOption, note, print_json, print_table
 
 worker = typer.Typer(no_args_is_help=True, help="Run projection workers.")
 
@@ -47,7 +47,11 @@ def run_command(
     wanted = [projection for name, projection in PROJECTIONS.items() if not names or name in names]
 
     async def run() -> None:
-        await topic_partitions(settings, kafka, {topic for projection in wanted for topic in projection.topics})
+        topics = {topic for projection in wanted for topic in projection.topics}
+        there = {place.topic for place in await topic_partitions(settings, kafka, topics, some=True)}
+        for missing in sorted({settings.topic(topic) for topic in topics} - there):
+            # Read as soon as it is created; the others go on meanwhile.
+            note(f"no such topic: {missing}\n  fix  tailrace topics apply")
         await announce(settings, wanted)
         await asyncio.gather(*(run_worker(settings, one, kafka=kafka, postgres=postgres) for one in wanted))
 

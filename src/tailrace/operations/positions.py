@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 POLL_S = 0.3
+NO_TOPIC = "H_NO_TOPIC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,12 @@ class ProjectionPosition:
 async def positions(settings: Settings, names: Sequence[str] = ()) -> list[ProjectionPosition]:
     """Position of each named projection (none: all).
 
-    Raises `UnreachableError` where a server does not answer, `PreconditionError` where topics or tables are missing.
+    Raises `UnreachableError` where a server does not answer, `PreconditionError` where tables or all topics miss.
     """
     wanted = [p for name, p in PROJECTIONS.items() if not names or name in names]
     stored = await asyncio.to_thread(_stored, settings, wanted)
     async with _reader(settings) as reader:
-        bounds = await _bounds(reader, settings, wanted)
+        bounds = await _bounds(reader, settings, wanted, some=True)
     return [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
 
 
@@ -156,9 +157,11 @@ async def _reader(settings: Settings) -> "AsyncIterator[AIOKafkaConsumer]":
 Bounds = dict[tuple[str, int], tuple[int, int]]
 
 
-async def _bounds(reader: AIOKafkaConsumer, settings: Settings, wanted: Sequence[Projection]) -> Bounds:
+async def _bounds(
+    reader: AIOKafkaConsumer, settings: Settings, wanted: Sequence[Projection], *, some: bool = False
+) -> Bounds:
     topics = {topic for projection in wanted for topic in projection.topics}
-    partitions = await topic_partitions(settings, resolve(settings).kafka, topics)
+    partitions = await topic_partitions(settings, resolve(settings).kafka, topics, some=some)
     beginnings = await reader.beginning_offsets(partitions)
     ends = await reader.end_offsets(partitions)
     return {(tp.topic, tp.partition): (beginnings[tp], ends[tp]) for tp in partitions}
@@ -175,9 +178,24 @@ def _position(settings: Settings, projection: Projection, stored: dict[str, Any]
             row = stored["rows"].get((topic, partition), {})
             values = {column: row.get(column) for column in columns}
             partitions.append(PartitionPosition(topic, partition, beginning, end, **values))
+    partitions += _missing(topics, stored["rows"], bounds)
     return ProjectionPosition(
         projection.name, projection.version, tuple(partitions), stored["dead_letters"], stored["parked"]
     )
+
+
+def _missing(topics: set[str], rows: dict[tuple[str, int], Any], bounds: Bounds) -> list[PartitionPosition]:
+    """What the log does not have: partitions that were applied once, and topics that nobody has created."""
+    places = {place for place in rows if place[0] in topics and place not in bounds}
+    places |= {(topic, 0) for topic in topics - {topic for topic, _ in bounds} - {topic for topic, _ in places}}
+    found = []
+    for topic, partition in sorted(places):
+        row = rows.get((topic, partition), {})
+        at = row.get("next_offset")
+        values = {name: row.get(name) for name in ("owner", "event_time", "append_time", "updated_at")}
+        values |= {"halted_code": NO_TOPIC, "halted_reason": "the broker has no such topic, or no such partition of it"}
+        found.append(PartitionPosition(topic, partition, at or 0, at or 0, at, **values))
+    return found
 
 
 Watch = Callable[[int, int], None]
@@ -222,7 +240,7 @@ async def announce(settings: Settings, wanted: Sequence[Projection]) -> None:
     Positions that exist stay; new ones are at the beginning of their partitions.
     """
     async with _reader(settings) as reader:
-        bounds = await _bounds(reader, settings, wanted)
+        bounds = await _bounds(reader, settings, wanted, some=True)
     await asyncio.to_thread(_announce, settings, wanted, bounds)
 
 

@@ -127,15 +127,18 @@ async def apply_topics(settings: Settings, bootstrap: str, *, add_partitions: bo
     return plan
 
 
-async def topic_partitions(settings: Settings, bootstrap: str, names: Collection[str]) -> list[TopicPartition]:
+async def topic_partitions(
+    settings: Settings, bootstrap: str, names: Collection[str], *, some: bool = False
+) -> list[TopicPartition]:
     """All partitions of these topics (names without prefix), sorted; the topics in it have their full names.
 
-    Raises `PreconditionError` for a topic that does not exist, `UnreachableError` where no broker answers.
+    Raises `PreconditionError` for a topic that does not exist (with `some`: when none of them does),
+    `UnreachableError` where no broker answers.
     """
     wanted = {settings.topic(name) for name in names}
     async with _admin(settings, bootstrap) as admin:
         found = {name: parts for name, parts in (await admin.partitions()).items() if name in wanted}
-    if missing := sorted(wanted - found.keys()):
+    if (missing := sorted(wanted - found.keys())) and not (some and found):
         raise PreconditionError(f"no such topic: {', '.join(missing)}", fix="tailrace topics apply")
     return sorted(TopicPartition(name, p["partition"]) for name, partitions in found.items() for p in partitions)
 
