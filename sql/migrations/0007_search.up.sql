@@ -85,7 +85,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION runtime.raise_file_versions() IS 'Keeps runtime.file_versions; its argument says what changed.';
+COMMENT ON FUNCTION runtime.raise_file_versions() IS 'Keeps the versions of files; its argument says what changed.';
 REVOKE ALL ON FUNCTION runtime.raise_file_versions() FROM PUBLIC;
 
 CREATE TRIGGER raise_file_versions AFTER INSERT OR UPDATE OR DELETE ON collab.message_files
