@@ -23,6 +23,7 @@ COMMANDS: tuple[str, ...] = (
     "gen",
     "worker",
     "streams",
+    "trends",
     "positions",
     "dlq",
     "progress",
