@@ -36,6 +36,11 @@ SELECT length(to_tsvector('english', $1))
 -- name: ensure_archive_months
 SELECT runtime.ensure_month($1::text::regclass, month) FROM unnest($2::date[]) AS m (month) ORDER BY month
 
+-- name: write_edited_at
+UPDATE collab.messages m SET edited_at = k.edited_at::timestamptz
+FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS k (message_id, created_at, edited_at)
+WHERE m.message_id = k.message_id AND m.created_at = k.created_at
+
 -- name: archive_messages
 WITH moved AS (
     DELETE FROM collab.messages m

@@ -12,7 +12,7 @@ from contract_events import CloudEvent, in_world
 from worker_process import eventually
 
 from tailrace.addresses import resolve
-from tailrace.operations.topics import apply_topics
+from tailrace.operations.topics import SMALL, apply_topics
 from tailrace.schemas.catalogue import key_of, topic_of
 from tailrace.settings import Settings
 
@@ -61,7 +61,8 @@ async def read_all(settings: Settings, topic: str) -> list[Any]:
     consumer = AIOKafkaConsumer(bootstrap_servers=resolve(settings).kafka, max_partition_fetch_bytes=RECORD_BYTES_MAX)
     await consumer.start()
     try:
-        partitions = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
+        count = settings.kafka.partitions_small if topic in SMALL else settings.kafka.partitions
+        partitions = [TopicPartition(name, number) for number in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(partitions)

@@ -1,5 +1,7 @@
 """SEMANTICS, cases 1 to 18: messages. Every story is told at once, event by event, twice, and replayed."""
 
+from datetime import datetime
+
 import pytest
 from contract_events import Given, at, rfc3339
 from read_models import APPENDED, ReadModels
@@ -395,3 +397,12 @@ async def test_the_hint_where_to_look_may_be_wrong(given: Given, told_in_any_ord
     )
 
     assert (rows.message()["content"], rows.message()["reactions"]) == ("found", {"👍": ["ana"]})
+
+
+@pytest.mark.parametrize("edited_at", ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z"])
+async def test_an_edit_at_either_end_of_the_calendar_keeps_its_time(
+    given: Given, told_in_any_order: Tell, edited_at: str
+):
+    rows = await told_in_any_order(given.posted("m1", seq=1), given.edited("x", seq=2, edited_at=edited_at))
+
+    assert rows.message()["edited_at"] == datetime.fromisoformat(edited_at)
