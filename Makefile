@@ -27,8 +27,8 @@ help: ## Show this list
 setup: system $(INSTALLED) servers ## Install what is missing: system packages, .venv, server artifacts
 
 .PHONY: demo
-demo: setup ## Start the servers and show the whole system at work (EXPORT=folder keeps its pages)
-	$(BIN)/tailrace demo $(if $(EXPORT),--export $(EXPORT))
+demo: setup ## Start the servers and show the whole system at work (EXPORT=path: on a Slack export)
+	$(BIN)/tailrace demo $(if $(EXPORT),--export "$(EXPORT)")
 
 .PHONY: test
 test: setup ## Run every test, those with real servers too
