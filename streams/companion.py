@@ -1,6 +1,7 @@
 """What every worker of a stream must know of topics that are cut by other keys than its own."""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,6 +33,13 @@ class Companion:
         self._shorts = {settings.topic(short): short for short in beside.topics}
         self._timeout_s = settings.kafka.request_timeout_ms / 1_000
         self._partitions: list[TopicPartition] = []
+        # One that is never assigned anything: a question on a connection waits behind the fetch that waits for records.
+        self._asking = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            request_timeout_ms=settings.kafka.request_timeout_ms,
+        )
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
@@ -44,6 +52,7 @@ class Companion:
 
     async def start(self) -> None:
         """Connect; raises `UnreachableError`, and `PreconditionError` where a topic does not exist."""
+        await self._ask(self._asking.start())
         self._consumer.subscribe(topics=list(self._shorts))
         await self._ask(self._consumer.start())
         found = {topic: self._consumer.partitions_for_topic(topic) for topic in self._shorts}
@@ -54,21 +63,20 @@ class Companion:
         self._consumer.assign(self._partitions)
         if self._since is not None:
             since_ms = int(self._since.timestamp() * 1_000)
-            starts = await self._ask(self._consumer.offsets_for_times(dict.fromkeys(self._partitions, since_ms)))
-            ends = await self._ask(self._consumer.end_offsets(self._partitions))
+            starts = await self._ask(self._asking.offsets_for_times(dict.fromkeys(self._partitions, since_ms)))
+            ends = await self._ask(self._asking.end_offsets(self._partitions))
             for tp in self._partitions:
                 self._consumer.seek(tp, starts[tp].offset if starts.get(tp) else ends[tp])
 
     async def stop(self) -> None:
         """Disconnect; waits no longer than the request timeout."""
-        try:
-            await asyncio.wait_for(self._consumer.stop(), self._timeout_s)
-        except (KafkaError, OSError, TimeoutError):
-            return
+        for consumer in (self._consumer, self._asking):
+            with suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), self._timeout_s)
 
     async def catch_up(self) -> None:
         """Take every record that is in the topics now; raises `UnreachableError` where they are not served."""
-        ends = await self._ask(self._consumer.end_offsets(self._partitions))
+        ends = await self._ask(self._asking.end_offsets(self._partitions))
         silent_s = 0.0
         behind = list(self._partitions)
         while behind:

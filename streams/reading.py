@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,6 +16,7 @@ FETCH_MAX_BYTES: Final = 16 * 2**20
 PARTITION_FETCH_BYTES: Final = 4 * 2**20
 """Above the topics' limit of 2 MiB a record: aiokafka skips a record that is larger than a fetch after one error."""
 WAIT_MS: Final = 500
+FETCH_WAIT_MS: Final = 50
 SILENCE_MAX_S: Final = 30.0
 """No record and no progress for this long, although the log goes on: the broker does not serve the partition."""
 RECORDS_MAX: Final = 5_000
@@ -32,10 +34,18 @@ class Reader:
         self._short = short
         self._bootstrap = bootstrap
         self._timeout_s = settings.request_timeout_ms / 1_000
+        # One that is never assigned anything: a question on a connection waits behind the fetch that waits for records.
+        self._asking = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            request_timeout_ms=settings.request_timeout_ms,
+        )
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             isolation_level="read_committed",
             request_timeout_ms=settings.request_timeout_ms,
             fetch_max_bytes=FETCH_MAX_BYTES,
@@ -44,23 +54,23 @@ class Reader:
 
     async def start(self) -> None:
         """Connect."""
+        await self._ask(self._asking.start())
         await self._ask(self._consumer.start())
 
     async def stop(self) -> None:
         """Disconnect; waits no longer than the request timeout."""
-        try:
-            await asyncio.wait_for(self._consumer.stop(), self._timeout_s)
-        except (KafkaError, OSError, TimeoutError):
-            return
+        for consumer in (self._consumer, self._asking):
+            with suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), self._timeout_s)
 
     async def beginnings(self, partitions: Iterable[int]) -> Mapping[int, int]:
         """First offset that is still in the log, by partition."""
-        found = await self._ask(self._consumer.beginning_offsets(self._partitions(partitions)))
+        found = await self._ask(self._asking.beginning_offsets(self._partitions(partitions)))
         return {tp.partition: offset for tp, offset in found.items()}
 
     async def ends(self, partitions: Iterable[int]) -> Mapping[int, int]:
         """Offset that the next record will have, by partition."""
-        found = await self._ask(self._consumer.end_offsets(self._partitions(partitions)))
+        found = await self._ask(self._asking.end_offsets(self._partitions(partitions)))
         return {tp.partition: offset for tp, offset in found.items()}
 
     async def read(self, partition: int, start: int, stop: int) -> AsyncIterator[list[Record]]:
@@ -90,6 +100,7 @@ class Reader:
             if silent_s > SILENCE_MAX_S:
                 raise UnreachableError(f"{self._topic}/{partition} is not served at offset {position}")
             position = reached
+        self._consumer.unsubscribe()  # or it would go on fetching
 
     def _record(self, record: Any) -> Record:
         return Record(
