@@ -10,7 +10,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tailrace.operations.topics import apply_topics
+from tailrace.operations.topics import apply_topics, topic_partitions
 from tailrace.projections.registry import POSTGRES
 from tailrace.schemas.catalogue import TOPICS
 from tailrace.settings import Settings
@@ -59,16 +59,16 @@ async def fill(settings: Settings, bootstrap: str, name: str, events: int) -> Ev
     return EventLog(settings, bootstrap, run, length, tuple(sorted(months)))
 
 
+async def partitions_of(settings: Settings, bootstrap: str) -> list[TopicPartition]:
+    """Every partition that the worker reads."""
+    return [TopicPartition(*place) for place in await topic_partitions(settings, bootstrap, POSTGRES.topics)]
+
+
 async def _length(settings: Settings, bootstrap: str) -> int:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:
-        partitions = [
-            TopicPartition(settings.topic(topic), number)
-            for topic in POSTGRES.topics
-            for number in range(settings.kafka.partitions)
-        ]
-        return sum((await consumer.end_offsets(partitions)).values())
+        return sum((await consumer.end_offsets(await partitions_of(settings, bootstrap))).values())
     finally:
         await consumer.stop()
 

@@ -18,9 +18,8 @@ from typing import Any
 
 import uvloop
 from aiokafka import AIOKafkaConsumer
-from aiokafka import TopicPartition as KafkaPartition
 from databases import Server
-from event_log import EventLog
+from event_log import EventLog, partitions_of
 from measuring import backend_cpu_s
 from postgres_worker import add_log_options, filled
 
@@ -81,12 +80,7 @@ async def fetch(log: EventLog, stages: Stages) -> dict[TopicPartition, list[Reco
         bootstrap_servers=log.bootstrap, fetch_max_bytes=32 * 2**20, max_partition_fetch_bytes=4 * 2**20
     )
     await consumer.start()
-    partitions = [
-        KafkaPartition(log.settings.topic(topic), number)
-        for topic in POSTGRES.topics
-        for number in range(log.settings.kafka.partitions)
-    ]
-    consumer.assign(partitions)
+    consumer.assign(await partitions_of(log.settings, log.bootstrap))
     await consumer.seek_to_beginning()
     found: dict[TopicPartition, list[Record]] = {}
     count = 0

@@ -330,7 +330,7 @@ def test_the_list_shows_bounds_sizes_and_what_hangs_nowhere(conn: psycopg.Connec
 
     last = listed["collab.messages_9999_12"]
     assert (last.table, last.from_at, last.to_at) == (MESSAGES, "9999-12-01T00:00:00Z", "10000-01-01T00:00:00Z")
-    assert (last.rows_estimate, last.indexes, last.attached, last.bounds) == (1, 5, True, None)
+    assert (last.rows_estimate, last.indexes, last.attached, last.bounds) == (1, 6, True, None)
     assert last.bytes > 8192
     assert listed["collab.messages_2003_05"].state == "detached"
     assert listed["collab.files_shard_15"].bounds == "FOR VALUES WITH (modulus 16, remainder 15)"
