@@ -106,6 +106,12 @@ class PartitionSettings(_Section):
     months_behind: int = Field(1, ge=0, le=24)
 
 
+class HttpSettings(_Section):
+    """Who may use the HTTP way in."""
+
+    token: SecretStr | None = Field(None, description="bearer token callers send; without one only loopback is served")
+
+
 class LogSettings(_Section):
     """How the process logs (always to stderr)."""
 
@@ -148,6 +154,7 @@ class Settings(BaseSettings):
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()  # type: ignore[call-arg]
     worker: WorkerSettings = WorkerSettings()  # type: ignore[call-arg]
     partitions: PartitionSettings = PartitionSettings()  # type: ignore[call-arg]
+    http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -185,6 +192,7 @@ def load_settings(**overrides: Any) -> Settings:
         (settings.postgres, "dsn_ro", "TAILRACE_POSTGRES__DSN_RO"),
         (settings.redis, "url", "TAILRACE_REDIS__URL"),
         (settings.elasticsearch, "url", "TAILRACE_ELASTICSEARCH__URL"),
+        (settings.http, "token", "TAILRACE_HTTP__TOKEN"),
     )
     for section, field, name in secrets:
         if getattr(section, field) is None and (value := _from_file(name)):

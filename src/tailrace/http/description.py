@@ -1,0 +1,141 @@
+"""The interface described for other programs: JSON Schema of the events, and what OpenAPI says of each path."""
+
+from functools import lru_cache
+from typing import Any, Final
+
+from tailrace.http.bodies import BATCH, EVENT, BodyLimits
+from tailrace.http.problems import PROBLEM_TYPE
+from tailrace.schemas.catalogue import EVENT_TYPES
+from tailrace.schemas.envelope import Envelope
+from tailrace.schemas.upcasters import UPCASTERS
+
+SCHEMA_TYPE: Final = "application/schema+json"
+_STAMPED: Final = ("id", "source", "subject", "time", "sequence")
+"""Attributes that the server fills in where they are missing or null."""
+
+
+@lru_cache(maxsize=len(EVENT_TYPES))
+def event_schema(type_: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a whole event of this type as it is in the log; KeyError for an unknown type."""
+    event_type = EVENT_TYPES[type_]
+    schema = Envelope.model_json_schema()
+    data = event_type.model.model_json_schema(mode="validation")
+    definitions = {**schema.pop("$defs", {}), **data.pop("$defs", {})}
+    schema["properties"] |= {
+        "type": {"const": type_},
+        "schemaversion": {"type": "integer", "minimum": 1, "maximum": UPCASTERS.current(type_)},
+        "data": data,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"/schemas/{type_}.json",
+        **schema,
+        "title": type_,
+        "required": [*schema["required"], "data"],
+        **({"$defs": definitions} if definitions else {}),
+    }
+
+
+def request_body(limits: BodyLimits, example: dict[str, Any]) -> dict[str, Any]:
+    """What may be sent: one event or several. Its `data` is described by `/schemas/{type}.json`."""
+    event = _sendable()
+    events = {"type": "array", "items": event, "maxItems": limits.batch_max_events}
+    return {
+        "required": True,
+        "content": {
+            EVENT: {"schema": event, "examples": {"event": {"value": example}}},
+            BATCH: {"schema": events, "examples": {"events": {"value": [example]}}},
+        },
+    }
+
+
+def _sendable() -> dict[str, Any]:
+    schema = Envelope.model_json_schema()
+    properties = {
+        name: {"anyOf": [it, {"type": "null"}]} if name in _STAMPED else it for name, it in schema["properties"].items()
+    }
+    properties["type"] = {"type": "string", "enum": sorted(EVENT_TYPES)}
+    properties["data"] = {"type": "object"}
+    return {"type": "object", "properties": properties, "required": ["specversion", "type", "data"]}
+
+
+EXAMPLE: Final[dict[str, Any]] = {
+    "specversion": "1.0",
+    "type": "collab.reaction.added",
+    "source": "/billing",
+    "data": {
+        "message_id": "0199c1d2-0040-7000-8000-000000000002",
+        "channel_id": "0199c1d2-0030-7000-8000-000000000001",
+        "workspace_id": "0199c1d2-0010-7000-8000-000000000001",
+        "user_id": "0199c1d2-0020-7000-8000-000000000001",
+        "emoji": ":tada:",
+    },
+}
+"""An event as short as it can be; the server adds id, subject, time and sequence."""
+
+_TEXT: Final = {"type": "string"}
+_STAMPS: Final = {"id": _TEXT, "type": _TEXT, "time": _TEXT, "sequence": _TEXT, "topic": _TEXT, "key": _TEXT}
+_PLACE: Final = {
+    "partition": {"type": "integer"},
+    "offset": {"type": ["integer", "null"]},
+    "appended_at": {"type": ["string", "null"], "format": "date-time"},
+}
+
+
+def events_document(*, sent: bool) -> dict[str, Any]:
+    """Schema of the answer: what every event became, and where it is if it was `sent`."""
+    properties = {**_STAMPS, **(_PLACE if sent else {})}
+    event = {"type": "object", "properties": properties, "required": list(properties)}
+    events = {"type": "array", "items": event}
+    return _answered({"type": "object", "properties": {"events": events}, "required": ["events"]}, "application/json")
+
+
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "code": _TEXT,
+        "detail": _TEXT,
+        "fix": _TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["event", "code", "path", "reason"],
+                "properties": {
+                    "event": {"type": ["integer", "null"], "description": "place in the request, from 0"},
+                    "code": _TEXT,
+                    "path": {"type": ["string", "null"], "description": "the field, as in data.user_id"},
+                    "reason": _TEXT,
+                    "fix": _TEXT,
+                },
+            },
+        },
+    },
+}
+
+
+def _answered(schema: dict[str, Any], media_type: str) -> dict[str, Any]:
+    return {"content": {media_type: {"schema": schema}}}
+
+
+def problem(description: str, *, retry: bool = False) -> dict[str, Any]:
+    """Describe a problem answer; `retry`: with the seconds after which another try is worth it."""
+    headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}} if retry else {}
+    return {"description": description, **_answered(PROBLEM, PROBLEM_TYPE), **({"headers": headers} if headers else {})}
+
+
+POSTED: Final[dict[int | str, dict[str, Any]]] = {
+    400: problem("the body is not UTF-8 JSON"),
+    401: problem("the token is missing or wrong"),
+    403: problem("no token is set and this is not loopback"),
+    408: problem("the body did not arrive in time"),
+    413: problem("the body or the batch is too large"),
+    415: problem("another media type, charset or encoding"),
+    422: problem("an event does not fit the contract; nothing was sent"),
+    429: problem("the server is full", retry=True),
+    503: problem("the log cannot be reached; `events` says what is known of each", retry=True),
+}
