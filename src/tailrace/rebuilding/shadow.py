@@ -1,0 +1,198 @@
+"""Shadows: sets of schemas beside the live ones, named after a version (`collab_v2`), with the same tables.
+
+What derives from the log is in both; what operators and followers wrote down (jobs, positions of caches and indices,
+the layout of the search) exists once, in the live schemas, and changes place when another version becomes live.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from tailrace.errors import PreconditionError, UsageError
+from tailrace.months.keeper import MONTHLY_TABLES, ensure_table_months
+from tailrace.operations.database import connection
+from tailrace.operations.migrations import migrate
+from tailrace.settings import Settings
+from tailrace.sql.catalog import quoted, render, schema_names
+from tailrace.sql.rendering import SCHEMAS
+
+log = structlog.get_logger()
+
+DERIVED: Final = frozenset({
+    "schema_migrations", "progress", "dead_letters", "parked_events", "message_ids", "thread_edges", "tombstones",
+    "file_accesses", "channel_versions", "last_seen", "time_zones", "day_members", "hour_members", "file_versions",
+})  # fmt: skip
+"""Tables of `runtime` that belong to a version, because the log or the migrations fill them. All others exist once."""
+
+INDEX_BUILD_SETTINGS: Final = ("SET maintenance_work_mem = '256MB'", "SET lock_timeout = '10s'")
+NAME_CHARACTERS_MAX: Final = 41
+"""What the settings take as the name of a schema."""
+
+_INDEX_PLACE = re.compile(r"^(CREATE (?:UNIQUE )?INDEX \S+ ON )(?:ONLY )?.*?( USING .*)$", re.DOTALL)
+
+
+def shadow_settings(settings: Settings, version: int) -> Settings:
+    """The same instance with the schemas of a version that is not live: `collab_v2`, `analytics_v2`, `runtime_v2`.
+
+    Topics, keys and indices are those of `settings`. Raises `UsageError` where a name would be too long.
+    """
+    names = {f"schema_{plain}": f"{name}_v{version}" for plain, name in schema_names(settings.postgres).items()}
+    if too_long := [name for name in names.values() if len(name) > NAME_CHARACTERS_MAX]:
+        raise UsageError(f"{too_long[0]} is too long a name for a schema", fix="shorten the settings' schema names")
+    return settings.model_copy(update={"postgres": settings.postgres.model_copy(update=names)})
+
+
+def exists(conn: psycopg.Connection[Any], settings: Settings, version: int) -> bool:
+    """Whether any schema of the version is there."""
+    names = list(schema_names(shadow_settings(settings, version).postgres).values())
+    row = conn.execute("SELECT count(*) FROM pg_namespace WHERE nspname = ANY (%s)", [names]).fetchone()
+    return bool(row and row[0])
+
+
+def create(settings: Settings, version: int) -> Settings:
+    """Make the empty tables of a version beside the live ones; returns its settings. Again changes nothing.
+
+    They have every month that the live tables have, and lack the indexes that only readers need until `make_indexes`.
+    Raises what `migrate` raises, and `PreconditionError` where the live schemas are behind the files.
+    """
+    shadow = shadow_settings(settings, version)
+    with connection(settings) as conn:
+        is_new = not exists(conn, settings, version)
+        migrate(conn, shadow)
+        # Where it was made before, indexes may have been made as well and the tables be full.
+        with conn.transaction():
+            _drop_operators_tables(conn, shadow)
+            if is_new:
+                _drop_readers_indexes(conn, shadow)
+        align_months(conn, settings, shadow)
+    return shadow
+
+
+def operators_tables(conn: psycopg.Connection[Any], settings: Settings) -> list[str]:
+    """Names of the tables of `runtime` that belong to no version."""
+    rows = conn.execute(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.relname",
+        [settings.postgres.schema_runtime],
+    )
+    return [name for (name,) in rows if name not in DERIVED]
+
+
+def _drop_operators_tables(conn: psycopg.Connection[Any], shadow: Settings) -> None:
+    runtime = quoted(shadow.postgres.schema_runtime)
+    if names := operators_tables(conn, shadow):
+        conn.execute(f"DROP TABLE {', '.join(f'{runtime}.{quoted(name)}' for name in names)}".encode())
+
+
+def _drop_readers_indexes(conn: psycopg.Connection[Any], shadow: Settings) -> None:
+    """Text indexes: the worker never looks into them, and building them at the end costs a fraction."""
+    rows = conn.execute(
+        "SELECT i.schemaname, i.indexname FROM pg_indexes i JOIN pg_class c ON c.relname = i.indexname"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = i.schemaname"
+        " WHERE i.schemaname = ANY (%s) AND i.indexdef LIKE '%% USING gin %%' AND NOT c.relispartition",
+        [list(schema_names(shadow.postgres).values())],
+    ).fetchall()
+    for schema, name in rows:
+        conn.execute(f"DROP INDEX {quoted(schema)}.{quoted(name)}".encode())
+
+
+def align_months(conn: psycopg.Connection[Any], settings: Settings, shadow: Settings) -> list[str]:
+    """Make the months in the shadow that the live tables have; returns the partitions made."""
+    made: list[str] = []
+    live, beside = schema_names(settings.postgres), schema_names(shadow.postgres)
+    for table in MONTHLY_TABLES:
+        query = render("SELECT m FROM runtime.known_months(%s::regclass) AS m", live)
+        months = [month for (month,) in conn.execute(query.encode(), [render(table, live)])]
+        made += ensure_table_months(conn, beside, table, months)
+    return made
+
+
+def missing_indexes(conn: psycopg.Connection[Any], settings: Settings, version: int) -> list[str]:
+    """Statements that make the indexes which the live tables have and those of the version lack."""
+    live, beside = schema_names(settings.postgres), schema_names(shadow_settings(settings, version).postgres)
+    found: list[str] = []
+    for plain in SCHEMAS:
+        rows = conn.execute(_INDEXES, [live[plain], beside[plain]])
+        for table, definition in rows:
+            place = _INDEX_PLACE.match(definition)
+            if place is not None:
+                found.append(f"{place[1]}{quoted(beside[plain])}.{quoted(table)}{place[2]}")
+    return found
+
+
+def make_indexes(settings: Settings, version: int) -> int:
+    """Make the indexes that are missing, one statement each, and gather statistics; returns how many were made."""
+    shadow = shadow_settings(settings, version)
+    with connection(settings) as conn:
+        for setting in INDEX_BUILD_SETTINGS:
+            conn.execute(setting.encode())
+        statements = missing_indexes(conn, settings, version)
+        for statement in statements:
+            conn.execute(statement.encode())
+        for schema, table in _tables(conn, schema_names(shadow.postgres).values()):
+            conn.execute(f"ANALYZE {quoted(schema)}.{quoted(table)}".encode())
+    log.info("shadow_indexed", version=version, indexes=len(statements))
+    return len(statements)
+
+
+def drop(settings: Settings, version: int) -> bool:
+    """Drop the schemas of a version that is not live, with all that is in them; whether there was anything.
+
+    Raises `PreconditionError` where somebody's views outside of it are made of its tables.
+    """
+    names = list(schema_names(shadow_settings(settings, version).postgres).values())
+    with connection(settings) as conn:
+        if not exists(conn, settings, version):
+            return False
+        if others := dependents(conn, names):
+            raise PreconditionError(
+                f"views outside of it read version {version}: {', '.join(others)}", fix="drop these views first"
+            )
+        for schema, table in _tables(conn, names, partitions=True):
+            # One by one: in a single transaction the locks of all partitions and their indexes might not fit.
+            conn.execute(f"DROP TABLE IF EXISTS {quoted(schema)}.{quoted(table)}".encode())
+        conn.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(quoted, names))} CASCADE".encode())
+    log.info("shadow_dropped", version=version)
+    return True
+
+
+def dependents(conn: psycopg.Connection[Any], schemas: Iterable[str]) -> list[str]:
+    """Views in other schemas that are made of tables or views in these."""
+    return [name for (name,) in conn.execute(_DEPENDENTS, {"schemas": list(schemas)})]
+
+
+def _tables(
+    conn: psycopg.Connection[Any], schemas: Iterable[str], *, partitions: bool = False
+) -> list[tuple[str, str]]:
+    return conn.execute(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relispartition = %s ORDER BY 1, 2",
+        [list(schemas), partitions],
+    ).fetchall()
+
+
+_INDEXES: Final = """
+SELECT t.relname, pg_get_indexdef(i.indexrelid)
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+WHERE t.relnamespace = to_regnamespace(quote_ident(%s)) AND NOT x.relispartition AND NOT t.relispartition
+  AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.oid)
+  AND EXISTS (
+      SELECT FROM pg_class b WHERE b.relnamespace = to_regnamespace(quote_ident(%s)) AND b.relname = t.relname
+        AND NOT EXISTS (SELECT FROM pg_class o WHERE o.relnamespace = b.relnamespace AND o.relname = x.relname)
+  )
+ORDER BY t.relname, x.relname
+"""
+
+_DEPENDENTS: Final = """
+SELECT DISTINCT format('%%I.%%I', vn.nspname, v.relname)
+FROM pg_depend d
+JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_class v ON v.oid = r.ev_class JOIN pg_namespace vn ON vn.oid = v.relnamespace
+JOIN pg_class t ON t.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass
+JOIN pg_namespace tn ON tn.oid = t.relnamespace
+WHERE tn.nspname = ANY (%(schemas)s) AND vn.nspname <> ALL (%(schemas)s)
+ORDER BY 1
+"""
