@@ -32,7 +32,7 @@ demo: setup ## Start the servers and show the whole system at work (EXPORT=path:
 
 .PHONY: test
 test: setup ## Run every test, those with real servers too
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadscope $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## Format, lint, types, import contracts and unit tests (no servers)
@@ -40,7 +40,7 @@ check: $(INSTALLED) ## Format, lint, types, import contracts and unit tests (no 
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit $(ARGS)
+	$(BIN)/pytest -q -n 2 tests/unit $(ARGS)
 
 .PHONY: up
 up: setup ## Start the servers and wait until they answer

@@ -1,31 +1,28 @@
 """One set of real servers for a whole run, and names of its own for every test.
 
-`TAILRACE_TEST_DATA_DIR` names a data folder whose servers are used (and left running if they ran before);
-`TAILRACE_TEST_KEEP=1` leaves the servers running at the end, so that the next run starts at once.
+Where the servers are and who stops them: `tests/support/run_servers.py`.
 """
 
 import asyncio
-import fcntl
 import os
 import re
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
+from run_servers import servers_of
 
 from tailrace import stack as servers
 from tailrace.addresses import resolve
 from tailrace.errors import UnreachableError
 from tailrace.settings import ElasticsearchSettings, KafkaSettings, PostgresSettings, RedisSettings, Settings
 
-ROOT = Path(__file__).parents[2]
 TEMPLATE = "tailrace_template"
 """Database the tests' databases are copied from, if somebody has made it (e.g. with the migrations applied)."""
 CHEAP = ("kafka", "postgres", "redis")
@@ -51,15 +48,11 @@ def _no_outside_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack_settings(_no_outside_settings: None) -> Iterator[Settings]:
+def stack_settings(_no_outside_settings: None, request: pytest.FixtureRequest) -> Iterator[Settings]:
     """Settings of the run's servers: PostgreSQL, Kafka and Redis; Elasticsearch only if `elasticsearch_url` is used."""
-    with _data_dir() as (data_dir, is_ours):
-        settings = Settings(_env_file=None, data_dir=data_dir)
-        ran_before = any(server.answers for server in servers.status(settings).servers)
+    with servers_of(request.config) as settings:
         servers.up(settings, only=CHEAP)
         yield settings
-        if os.environ.get("TAILRACE_TEST_KEEP") != "1" and (is_ours or not ran_before):
-            servers.down(settings, purge=is_ours)
 
 
 @pytest.fixture(scope="session")
@@ -101,27 +94,6 @@ def settings(stack_settings: Settings, request: pytest.FixtureRequest) -> Iterat
     isolated = _isolated(stack_settings, request.node.name)
     yield isolated
     _clean_up(stack_settings, isolated)
-
-
-@contextmanager
-def _data_dir() -> Iterator[tuple[Path, bool]]:
-    """The folder to run the servers in, and whether it is the test suite's own.
-
-    Two runs in one checkout would stop each other's servers, so the second one gets a folder of its own.
-    """
-    if given := os.environ.get("TAILRACE_TEST_DATA_DIR"):
-        yield Path(given), False
-        return
-    usual = ROOT / ".tailrace" / "test"
-    usual.parent.mkdir(exist_ok=True)
-    with (usual.parent / "test.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with tempfile.TemporaryDirectory(prefix="tailrace-test-", ignore_cleanup_errors=True) as folder:
-                yield Path(folder) / "stack", True
-        else:
-            yield usual, True
 
 
 def _isolated(base: Settings, name: str) -> Settings:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from worker_process import eventually
 
 from tailrace.addresses import resolve
 from tailrace.errors import PreconditionError, UnreachableError
@@ -49,6 +50,10 @@ async def configs(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
 async def partition_counts(admin: AIOKafkaAdminClient, prefix: str) -> dict[str, int]:
     topics = await admin.describe_topics()
     return {it["topic"]: len(it["partitions"]) for it in topics if it["topic"].startswith(prefix)}
+
+
+async def shown(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    return await partition_counts(admin, topic) != {}
 
 
 async def test_every_topic_of_the_contract_is_created_as_it_should_be(
@@ -94,6 +99,8 @@ async def test_configs_that_differ_are_mended_and_others_are_left_alone(
     topic = settings.topic("signals")
     wrong = {"retention.ms": "1000", "message.timestamp.type": "CreateTime", "compression.type": "zstd"}
     await admin.create_topics([NewTopic(topic, settings.kafka.partitions, 1, topic_configs=wrong)])
+    # The controller has answered; the broker's own picture of the cluster follows.
+    await eventually(lambda: shown(admin, topic), "the topic is in the broker's metadata")
 
     plan = await apply_topics(settings, broker)
 
