@@ -1,11 +1,12 @@
-"""Read whole topics, from the beginning to an end that is fixed at the start."""
+"""Read whole topics, from the beginning to an end that is fixed at the start; what Kafka lost, from the archive."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -30,6 +31,72 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Progress = Callable[[int, int], None]
 """Told (records read, records to read)."""
 
+Offsets = dict[tuple[str, int], int]
+"""By (topic without prefix, partition)."""
+
+Takes = Callable[[str, bytes | None], bool]
+"""Whether a record with this topic (without prefix) and key is read at all."""
+
+
+class RawRecord(Protocol):
+    """A record as it was appended; `timestamp` in milliseconds since 1970 is the broker's append time."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Archive(Protocol):
+    """Older records, which Kafka may have removed. Topics without prefix."""
+
+    def first_offset(self, topic: str, partition: int) -> int | None:
+        """Where the archive begins; None where it has nothing of the partition."""
+        ...
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> Iterable[RawRecord]:
+        """Records of [start, end) in order. Raises `PreconditionError` where one may be missing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where records come from, and which: everything of Kafka by default."""
+
+    archive: Archive | None = None
+    takes: Takes | None = None
+
+
+EVERYTHING: Final = Source()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where reading begins: `since` these offsets, as far back as the archive or the live log reach."""
+
+    since: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    archive: Archive | None = None
+
+    def first(self, place: tuple[str, int], live: int) -> int:
+        """First offset that is read of a partition, of which Kafka still has those from `live` on."""
+        since = self.since.get(place)
+        if since is not None and since >= live:
+            return since
+        archived = self.archive.first_offset(*place) if self.archive else None
+        return max(live if archived is None else min(live, archived), since or 0)
+
+
+BEGINNING: Final = Origin()
+
+Take = Callable[[str, RawRecord], None]
+"""Given a topic's name without prefix and a record of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -51,13 +118,32 @@ class Reading:
 
     events: list[Event] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    first_offsets: dict[tuple[str, int], int] = field(default_factory=dict)
-    end_offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    first_offsets: Offsets = field(default_factory=dict)
+    end_offsets: Offsets = field(default_factory=dict)
     records: int = 0
 
     def is_whole(self, topic: str) -> bool:
         """Whether no record of the topic has been removed at its beginning."""
         return all(offset == 0 for (name, _), offset in self.first_offsets.items() if name == topic)
+
+    def extend(self, later: "Reading") -> None:
+        """Add what was read after this; the order within each partition stays that of the log."""
+        self.events += later.events
+        self.refused += later.refused
+        self.records += later.records
+        self.first_offsets = later.first_offsets | self.first_offsets
+        self.end_offsets |= later.end_offsets
+
+    def until(self, positions: Mapping[tuple[str, int], int]) -> "Reading":
+        """What of it lies before these offsets; partitions that are not named are left out."""
+        before = Reading(
+            [e for e in self.events if e.offset < positions.get((e.topic, e.partition), 0)],
+            [r for r in self.refused if r.offset < positions.get((r.topic, r.partition), 0)],
+            self.first_offsets,
+            {at: min(end, positions.get(at, 0)) for at, end in self.end_offsets.items()},
+        )
+        before.records = len(before.events) + len(before.refused)
+        return before
 
 
 async def read_log(
@@ -65,12 +151,43 @@ async def read_log(
     bootstrap_servers: str,
     topics: Sequence[str] = TOPICS,
     *,
+    since: Mapping[tuple[str, int], int] | None = None,
+    source: Source = EVERYTHING,
     progress: Progress = lambda _done, _total: None,
 ) -> Reading:
     """Read and decode the topics (names without prefix) up to their ends as they are now.
 
-    Raises `PreconditionError` for a topic that does not exist and `UnreachableError` when the broker does not answer.
-    Nothing is committed and no group is joined. Records appended meanwhile are not read.
+    Raises what `read_records` raises.
+    """
+    decoded: defaultdict[tuple[str, int], Reading] = defaultdict(Reading)
+
+    def take(topic: str, record: RawRecord) -> None:
+        if source.takes is None or source.takes(topic, record.key):
+            _decode(record, topic, decoded[topic, record.partition])
+
+    bounds = await read_records(
+        settings, bootstrap_servers, topics, take, origin=Origin(since or {}, source.archive), progress=progress
+    )
+    whole = _joined(decoded)
+    whole.first_offsets = {place: first for place, (first, _) in bounds.items()}
+    whole.end_offsets = {place: end for place, (_, end) in bounds.items()}
+    return whole
+
+
+async def read_records(
+    settings: Settings,
+    bootstrap_servers: str,
+    topics: Sequence[str],
+    take: Take,
+    *,
+    origin: Origin = BEGINNING,
+    progress: Progress = lambda _done, _total: None,
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """Give each record of the topics (names without prefix) to `take`, each partition in order.
+
+    Returns the offsets at which each partition began and ended, by (topic without prefix, partition). Raises
+    `PreconditionError` for a topic that does not exist and `UnreachableError` when the broker does not answer. Nothing
+    is committed and no group is joined. Records appended meanwhile are not read.
     """
     try:
         names = {settings.topic(topic): topic for topic in topics}
@@ -86,7 +203,7 @@ async def read_log(
         )
         await consumer.start()
         try:
-            return await _read(consumer, partitions, names, progress)
+            return await _Reader(consumer, partitions, names, take, progress).read(origin)
         finally:
             await consumer.stop()
     except KafkaError as error:
@@ -113,40 +230,70 @@ async def _partitions(settings: Settings, bootstrap_servers: str, names: dict[st
     return [TopicPartition(topic, partition) for topic in sorted(known) for partition in sorted(known[topic])]
 
 
-async def _read(
-    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], names: dict[str, str], progress: Progress
-) -> Reading:
-    consumer.assign(partitions)
-    first, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-    for partition in partitions:
-        consumer.seek(partition, first[partition])
-    total = sum(ends[partition] - first[partition] for partition in partitions)
-    decoded: dict[TopicPartition, Reading] = {partition: Reading() for partition in partitions}
-    left = [partition for partition in partitions if first[partition] < ends[partition]]
-    consumer.pause(*(set(partitions) - set(left)))
-    done = silent_polls = 0
-    while left:
-        records = await consumer.getmany(*left, timeout_ms=POLL_TIMEOUT_MS, max_records=POLL_RECORDS_MAX)
-        for partition, batch in records.items():
-            for record in batch:
-                if record.offset < ends[partition]:
-                    _decode(record, names[partition.topic], decoded[partition])
-            done += len(batch)
-        # Positions, not the offsets of records: a partition may end with a transaction's marker, which nobody sees.
-        finished = [partition for partition in left if await consumer.position(partition) >= ends[partition]]
-        consumer.pause(*finished)
-        left = [partition for partition in left if partition not in finished]
-        silent_polls = 0 if records or finished else silent_polls + 1
-        if silent_polls > SILENT_POLLS_MAX:
-            raise UnreachableError(f"kafka sends nothing of {left[0]}", fix="tailrace doctor")
-        progress(min(done, total), total)
-    whole = _joined(decoded)
-    whole.first_offsets = {(names[p.topic], p.partition): first[p] for p in partitions}
-    whole.end_offsets = {(names[p.topic], p.partition): ends[p] for p in partitions}
-    return whole
+class _Reader:
+    """One reading: from the archive what lies before the live log, then the live log."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        partitions: list[TopicPartition],
+        names: dict[str, str],
+        take: Take,
+        progress: Progress,
+    ) -> None:
+        self._consumer = consumer
+        self._partitions = partitions
+        self._names = names
+        self._take = take
+        self._progress = progress
+        self._done = self._total = 0
+
+    async def read(self, origin: Origin) -> dict[tuple[str, int], tuple[int, int]]:
+        """Everything from there to the ends."""
+        self._consumer.assign(self._partitions)
+        live = await self._consumer.beginning_offsets(self._partitions)
+        ends = await self._consumer.end_offsets(self._partitions)
+        places = {p: (self._names[p.topic], p.partition) for p in self._partitions}
+        first = {p: origin.first(places[p], live[p]) for p in self._partitions}
+        self._total = sum(max(0, ends[partition] - first[partition]) for partition in self._partitions)
+        for partition, place in places.items():
+            if origin.archive is not None and first[partition] < live[partition]:
+                self._read_archive(origin.archive, place, first[partition], live[partition])
+        await self._read_live({p: max(first[p], live[p]) for p in self._partitions}, ends)
+        return {place: (first[p], ends[p]) for p, place in places.items()}
+
+    def _read_archive(self, archive: Archive, place: tuple[str, int], first: int, live: int) -> None:
+        for record in archive.read(*place, first, live):
+            self._take(place[0], record)
+            self._done += 1
+            if self._done % POLL_RECORDS_MAX == 0:
+                self._progress(min(self._done, self._total), self._total)
+
+    async def _read_live(self, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> None:
+        left = [partition for partition in self._partitions if starts[partition] < ends[partition]]
+        for partition in self._partitions:
+            self._consumer.seek(partition, starts[partition])
+        self._consumer.pause(*(set(self._partitions) - set(left)))
+        silent_polls = 0
+        while left:
+            records = await self._consumer.getmany(*left, timeout_ms=POLL_TIMEOUT_MS, max_records=POLL_RECORDS_MAX)
+            for partition, batch in records.items():
+                topic, end = self._names[partition.topic], ends[partition]
+                for record in batch:
+                    if record.offset < end:
+                        self._take(topic, record)
+                self._done += len(batch)
+            # Positions, not the offsets of records: a partition may end with a transaction's marker, which nobody sees.
+            finished = [partition for partition in left if await self._consumer.position(partition) >= ends[partition]]
+            self._consumer.pause(*finished)
+            left = [partition for partition in left if partition not in finished]
+            silent_polls = 0 if records or finished else silent_polls + 1
+            if silent_polls > SILENT_POLLS_MAX:
+                raise UnreachableError(f"kafka sends nothing of {left[0]}", fix="tailrace doctor")
+            self._progress(min(self._done, self._total), self._total)
 
 
-def _decode(record: ConsumerRecord, topic: str, into: Reading) -> None:
+def _decode(record: RawRecord, topic: str, into: Reading) -> None:
     appended_at = _EPOCH + timedelta(milliseconds=record.timestamp)
     into.records += 1
     outcome = decode(topic, record.key, record.value, appended_at)
@@ -158,10 +305,8 @@ def _decode(record: ConsumerRecord, topic: str, into: Reading) -> None:
         into.events.append(outcome)
 
 
-def _joined(decoded: dict[TopicPartition, Reading]) -> Reading:
+def _joined(decoded: Mapping[tuple[str, int], Reading]) -> Reading:
     whole = Reading()
     for _, part in sorted(decoded.items()):
-        whole.events += part.events
-        whole.refused += part.refused
-        whole.records += part.records
+        whole.extend(part)
     return whole
