@@ -20,14 +20,26 @@ INBOUND: Final = "inbound"
 class EventType:
     """One row of the catalogue.
 
-    `name` is the whole type ("collab.message.posted"), `topic` the topic's name without prefix, `key` the fields of
-    `data` of which the first that is not null is the record's key.
+    `name` is the whole type ("collab.message.posted"), `model` the data of its newest version, `topic` the topic's name
+    without prefix, `key` the fields of that data of which the first that is not null is the record's key. `older` are
+    the models of the versions before it, the first version first; an upcaster leads from each to the next.
     """
 
     name: str
     model: type[Data]
     topic: str
     key: tuple[str, ...]
+    older: tuple[type[Data], ...] = ()
+
+    @property
+    def models(self) -> tuple[type[Data], ...]:
+        """Data of every version: that of version 1 comes first."""
+        return (*self.older, self.model)
+
+    @property
+    def version(self) -> int:
+        """The newest version."""
+        return len(self.older) + 1
 
 
 @dataclass(frozen=True, slots=True)

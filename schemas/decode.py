@@ -17,7 +17,7 @@ from tailrace.schemas.reasons import first_problems, refusal
 from tailrace.schemas.refusals import RefusalCode
 from tailrace.schemas.scrub import may_hold_nul, scrub
 from tailrace.schemas.upcasters import UPCASTERS, Upcasters
-from tailrace.schemas.validators import DATA_DICT, ENVELOPE_DICT, EVENT_DICT
+from tailrace.schemas.validators import DATA_DICT, ENVELOPE_DICT, EVENT_DICT, data_dict
 
 VALUE_BYTES_MAX: Final = 1_048_576
 """A record's value may have this many bytes (ruling 75)."""
@@ -47,6 +47,11 @@ class Decoder:
     def __init__(self, upcasters: Upcasters) -> None:
         self._upcasters = upcasters
         self._current = {type_: upcasters.current(type_) for type_ in EVENT_TYPES}
+        self._older = {
+            (type_, version): data_dict(model)
+            for type_, event_type in upcasters.types.items()
+            for version, model in enumerate(event_type.older, 1)
+        }
 
     def decode(
         self, topic: str, key: bytes | None, value: bytes | None, appended_at: datetime | None
@@ -102,12 +107,8 @@ class Decoder:
         if not isinstance(data, dict):
             raise _Refused(RefusalCode.E_SCHEMA, "data: expected an object", event)
         try:
-            data = self._upcasters.upcast(type_, version, data)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            # Upcasters see data that no model of the old version has checked, so this is the producer's fault.
-            reason = f"data: does not fit version {version} of its type"
-            raise _Refused(RefusalCode.E_SCHEMA, reason, event) from None
-        try:
+            if older := self._older.get((type_, version)):
+                data = self._upcasters.upcast(type_, version, older.validate_python(data))
             return DATA_DICT[type_].validate_python(data)
         except ValidationError as error:
             raise _Refused(RefusalCode.E_SCHEMA, first_problems(error, within="data"), event) from None

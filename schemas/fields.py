@@ -21,6 +21,11 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 SEQUENCE_PATTERN: Final = r"^0*[0-9]{1,19}$"
+TIME_PATTERN: Final = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+"""For JSON Schema only; that a month has so many days is told by `_instant`."""
 SEQUENCE_MAX: Final = 2**63 - 1
 
 _RFC3339 = re.compile(
@@ -104,7 +109,7 @@ Id = Annotated[
 Timestamp = Annotated[
     datetime,
     _Rfc3339,
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME_PATTERN}),
 ]
 """Aware UTC datetime, µs, from any RFC 3339 offset (ruling 77). A JSON number is no time."""
 

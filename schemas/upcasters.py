@@ -1,50 +1,74 @@
-"""From every version of an event's data to the current one, step by step, from version 1 on.
+"""From every version of an event's data to the newest one, step by step.
 
-An upcaster gets `data` as the producer wrote it, scrubbed but not validated, and returns what the next version would
-have been; the result is validated against the current model, so an upcaster need not check anything.
+Data of an older version is validated against its own model first, so a refusal names the fields the producer knows, and
+an upcaster gets what that model gives: every field, optional ones as None, times as aware UTC datetimes, nothing else.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
-from tailrace.schemas.catalogue import EVENT_TYPES
+from tailrace.schemas.catalogue import EVENT_TYPES, EventType
 
 
 @dataclass(frozen=True, slots=True)
 class Upcaster:
-    """One step of one type: `data` of `from_version` to `data` of `from_version + 1`. Must not change its argument."""
+    """One step of one type: data of `from_version` becomes that of `to_version`. Must not change its argument.
+
+    After `sunset` the SDK may stop publishing `from_version`; what is in the log is read for ever.
+    """
 
     type: str
     from_version: int
+    to_version: int
     function: Callable[[dict[str, Any]], dict[str, Any]]
+    sunset: date | None = None
 
 
 class Upcasters:
-    """The steps of all types; every step goes up by one, so a chain can have gaps or forks but no cycle."""
+    """The steps of all types, checked when the program starts: one from each version before the newest to the next."""
 
-    def __init__(self, upcasters: Iterable[Upcaster], types: Collection[str]) -> None:
-        """ValueError when a step names an unknown type, is there twice, or leaves a gap after version 1."""
+    def __init__(self, upcasters: Iterable[Upcaster], types: Mapping[str, EventType]) -> None:
+        """ValueError when a type is unknown, a step is missing or there twice, leads back, or leaves a version out."""
+        self.types = types
         self._chains: dict[str, list[Upcaster]] = {type_: [] for type_ in types}
         for upcaster in sorted(upcasters, key=lambda step: (step.type, step.from_version)):
-            chain = self._chains.get(upcaster.type)
-            if chain is None:
-                raise ValueError(f"{upcaster.type}: an upcaster for a type that is not in the catalogue")
-            if upcaster.from_version != len(chain) + 1:
-                expected = f"expected one from version {len(chain) + 1}"
-                raise ValueError(f"{upcaster.type}: upcaster from version {upcaster.from_version}, {expected}")
-            chain.append(upcaster)
+            _check(upcaster, self._chains.get(upcaster.type))
+            self._chains[upcaster.type].append(upcaster)
+        for type_, chain in self._chains.items():
+            if len(chain) + 1 != types[type_].version:
+                found = f"upcasters lead to version {len(chain) + 1}, its model is version {types[type_].version}"
+                raise ValueError(f"{type_}: a gap: {found}")
 
     def current(self, type_: str) -> int:
         """The version that the type's model describes; KeyError for an unknown type."""
         return len(self._chains[type_]) + 1
 
     def upcast(self, type_: str, version: int, data: dict[str, Any]) -> dict[str, Any]:
-        """`data` of `version` (1 … current) as data of the current version; raises what the steps raise."""
+        """Validated `data` of `version` (1 … current) as data of the current version."""
         for upcaster in self._chains[type_][version - 1 :]:
             data = upcaster.function(data)
         return data
 
+    def sunset(self, type_: str, version: int) -> date | None:
+        """The day after which producers should not send this version any more; None for the current one."""
+        return None if version >= self.current(type_) else self._chains[type_][version - 1].sunset
+
+
+def _check(upcaster: Upcaster, chain: list[Upcaster] | None) -> None:
+    step = f"{upcaster.type}: upcaster from version {upcaster.from_version} to {upcaster.to_version}"
+    if chain is None:
+        raise ValueError(f"{step}: the type is not in the catalogue")
+    if upcaster.to_version <= upcaster.from_version:
+        raise ValueError(f"{step}: a cycle: it does not lead up")
+    if upcaster.to_version != upcaster.from_version + 1:
+        raise ValueError(f"{step}: a gap: it leaves a version out")
+    if upcaster.from_version <= len(chain):
+        raise ValueError(f"{step}: there twice")
+    if upcaster.from_version != len(chain) + 1:
+        raise ValueError(f"{step}: a gap: there is none from version {len(chain) + 1}")
+
 
 UPCASTERS: Final = Upcasters((), EVENT_TYPES)
-"""The steps in force. All types are at version 1."""
+"""The steps in force."""

@@ -1,4 +1,4 @@
-"""The models as validators that give plain dicts: what decoding runs, made from the models once at import.
+"""The models as validators that give plain dicts, nested ones too: what decoding runs, made once at import.
 
 A record is validated straight into dicts because building model instances doubles the time of decoding; the models stay
 the only place where a field is described.
@@ -21,7 +21,7 @@ _TypedDict: Any = TypedDict
 def _dict_type(model: type[BaseModel], **replaced: Any) -> Any:
     """A TypedDict with the model's annotations and defaults; optional fields are always present, as None."""
     fields = {
-        name: annotation if field.is_required() else Annotated[annotation, Field(default=field.default)]
+        name: _plain(annotation) if field.is_required() else Annotated[annotation, Field(default=field.default)]
         for name, annotation in get_type_hints(model, include_extras=True).items()
         if (field := model.model_fields.get(name))
     }
@@ -30,14 +30,27 @@ def _dict_type(model: type[BaseModel], **replaced: Any) -> Any:
     return dict_type
 
 
+def _plain(annotation: Any) -> Any:
+    """A nested model as a nested dict. Only required fields hold one, so unions need not be looked into."""
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return _dict_type(annotation) if is_model else annotation
+
+
 def _event_dict(event_type: EventType, data: Any) -> Any:
     return _dict_type(Envelope, type=Literal[event_type.name], data=data)
 
 
-def _event_model(event_type: EventType) -> type[Envelope]:
+def event_model(event_type: EventType, version: int) -> type[Envelope]:
+    """The model of a whole event of one version of a type."""
     name = "".join(part.capitalize() for part in event_type.name.replace(".", "_").split("_"))
     this_type: Any = Literal[event_type.name]
-    return create_model(name, __base__=Envelope, type=(this_type, ...), data=(event_type.model, ...))
+    data = event_type.models[version - 1]
+    return create_model(name, __base__=Envelope, type=(this_type, ...), data=(data, ...))
+
+
+def data_dict(model: type[BaseModel]) -> TypeAdapter[dict[str, Any]]:
+    """A validator of `data` alone that gives a plain dict."""
+    return TypeAdapter(_dict_type(model))
 
 
 def _one_of(types: list[Any]) -> Any:
@@ -60,9 +73,9 @@ DATA_DICT: Final[Mapping[str, TypeAdapter[dict[str, Any]]]] = {
 """`data` alone, by type, at its current version."""
 
 EVENT_MODELS: Final[Mapping[str, type[Envelope]]] = {
-    event_type.name: _event_model(event_type) for event_type in EVENT_TYPES.values()
+    event_type.name: event_model(event_type, event_type.version) for event_type in EVENT_TYPES.values()
 }
-"""The model of a whole event, by type."""
+"""The model of a whole event at the current version, by type."""
 
 AnyEvent: Any = _one_of(list(EVENT_MODELS.values()))
 """Any event of the contract: for JSON Schema, documentation and tools; decoding uses EVENT_DICT."""
