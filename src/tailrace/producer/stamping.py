@@ -106,10 +106,16 @@ def subject_of(type_: str, data: Mapping[str, Any]) -> str | None:
     name = type_.removeprefix(catalogue.PREFIX)
     if name == "activity.recorded":
         return data.get("user_id") or data.get("workspace_id")
-    fields = _SUBJECTS.get(name) or _SUBJECTS.get(name.partition(".")[0])
-    if fields is None or any(not data.get(name) for name in fields):
+    fields = subject_fields(type_)
+    if not fields or any(not data.get(name) for name in fields):
         return None
     return "/".join(str(data[name]) for name in fields)
+
+
+def subject_fields(type_: str) -> tuple[str, ...]:
+    """Return the fields of `data` whose values make the subject; none for an activity, and for an unknown type."""
+    name = type_.removeprefix(catalogue.PREFIX)
+    return _SUBJECTS.get(name) or _SUBJECTS.get(name.partition(".")[0]) or ()
 
 
 class Stamper:

@@ -1,0 +1,84 @@
+"""What the models cannot say about themselves: a sentence per attribute and field, for readers of documents."""
+
+from collections.abc import Mapping
+from typing import Final
+
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    "specversion": "The version of CloudEvents.",
+    "id": "A UUID in lower case. The same id is the same event: a retry keeps it, a new event gets a new one.",
+    "type": "What happened; it decides topic, key and the shape of `data`.",
+    "source": "A URI-reference that names the producer, such as `/services/billing`.",
+    "subject": "The id of the entity that changes; for a pair, both ids with `/` between them.",
+    "time": "When it happened: RFC 3339; any offset is converted to UTC, digits beyond microseconds are cut.",
+    "sequence": (
+        "A decimal string, 0 to 9223372036854775807, that rises with each change of the subject: of two events that "
+        "write the same, the higher one wins, whatever their order in the log."
+    ),
+    "schemaversion": "The version of `data` for this type; absent or null means 1.",
+    "workspaceid": "The workspace it belongs to, or absent. Not compared with `data`, which counts.",
+    "correlationid": "Whatever ties events of one request together.",
+    "causationid": "The id of what caused this event.",
+    "data": "The payload. Fields that are not described are ignored.",
+}
+
+FIELDS: Final[Mapping[str, str]] = {
+    "actor_id": "The user who did it.",
+    "app_id": "The app's id in its own directory; any text.",
+    "bio": "Free text of the user.",
+    "channel_id": "The channel.",
+    "channels": "Ids of the channels the connection listens to.",
+    "client_msg_id": "The client's own id of a message: a retry within 7 days with the same one is the same message.",
+    "config": "Settings of the app's own shape; never secrets.",
+    "content": "The text. NUL characters and lone surrogates are stored as U+FFFD.",
+    "created_at": "When the message was written; fixes its place in the channel and does not change.",
+    "custom_status": "Free text beside the status.",
+    "device_type": "Any word, such as `desktop`.",
+    "domain": "The company's domain.",
+    "edited_at": "When the text was changed.",
+    "editor_id": "The user who changed the text.",
+    "emoji": "An emoji, or its name with or without colons; variants of one emoji are stored as one.",
+    "event_type": "What was done, in the producer's own words, such as `report.opened`.",
+    "expires_at": "From then on it is not valid any more.",
+    "extracted_text": "Text found in the file, for searches.",
+    "file_id": "The file.",
+    "file_ids": "Files that will be shared with the message; each share is an event `collab.file.shared` of its own.",
+    "file_size": "Bytes.",
+    "formatted_content": "The text with its formatting, of the producer's own shape.",
+    "hot_score": "Follows from the counts alone.",
+    "installed_by": "The user who installed it.",
+    "invited_by": "The user who invited.",
+    "ip_address": "As the producer saw it; not checked.",
+    "is_general": "The channel everybody is in: the newest one that says so, one per workspace.",
+    "kind": "The strongest reason for the notification.",
+    "last_read_at": "Everything up to then is read. Older positions than the known one change nothing.",
+    "last_read_message_id": "The message at that position.",
+    "mark_unread": "True sets the position back.",
+    "max_members": "So many members the plan allows.",
+    "mentions": "Ids of the users the text names.",
+    "message_created_at": "`created_at` of the message, as a hint where to look for it; may be left out.",
+    "message_id": "The message; the producer of `collab.message.posted` makes the id.",
+    "metadata": "What belongs to it, of the producer's own shape.",
+    "muted_until": "Not muted any more from then on; absent with `muted` true: for ever.",
+    "notification_id": "UUIDv5 of message and recipient.",
+    "owner_id": "The user who owns the workspace.",
+    "permissions": "What is allowed, in the producer's own words.",
+    "removed_by": "The user who removed the member; absent where they left on their own.",
+    "scopes": "What the app may do, in its own words.",
+    "settings": "May hold `retention_days` (integer) and `timezone` (IANA name) beside others.",
+    "storage_key": "Where the bytes are, within the bucket.",
+    "thread_id": "The message this one answers; a reply to a reply is filed under the first message of the thread.",
+    "thumbnails": "Where to find previews, of the producer's own shape.",
+    "timezone": "IANA name; an unknown one counts as UTC.",
+    "user_id": "The user it is about or who did it.",
+    "window_seconds": "Length of the window.",
+    "window_start": "Begin of the window, by event time.",
+    "workspace_id": "The workspace.",
+}
+
+LIMITS: Final = (
+    "A schema cannot say everything. Beyond it: the whole record is at most 1,048,576 bytes of UTF-8 JSON without byte "
+    "order mark, NaN or Infinity, nested at most 200 levels deep; `sequence` is at most 9223372036854775807; dates are "
+    "in the calendar; integers are written without a decimal point; numbers in free objects fit a double; `time` (and "
+    "`created_at` of a posted message) is not before 2000-01-01 and at most 10 minutes ahead of the broker."
+)
+"""What the decoder refuses although the schema takes it; the tests hold the two together by this list."""
