@@ -111,6 +111,11 @@ async def test_two_runs_in_a_row_end_without_a_difference_though_each_killed_its
     assert 400 <= found["worker"]["killed_at_published"] < found["published"]["records"]
     assert found["worker"]["back_after_s"] > 1
     assert found["tables"]["messages"]["checked"] > 100
+    assert found["traffic"]["inbound"] > 0
+    assert sum(one["raised"] for one in found["notifications"].values()) == found["tables"]["notifications"]["checked"]
+    assert found["tables"]["trends"]["checked"] > 1_000
+    assert found["hottest"][0]["channel"]
+    assert found["hottest"][0]["hot_score"] >= found["hottest"][-1]["hot_score"] > 0
 
     assert imported.returncode == 0, imported.stderr
     assert f"the log holds {found['published']['records']:,} records already" in imported.stderr
@@ -118,6 +123,8 @@ async def test_two_runs_in_a_row_end_without_a_difference_though_each_killed_its
     assert "killed with SIGKILL" in imported.stderr
     assert "differences: 0" in imported.stdout
     assert "2 people and bots, 1 conversations, 90 messages" in imported.stdout
+    assert "The hottest five minutes" in imported.stdout
+    assert re.search(r"^thread_reply +\d", imported.stdout, re.MULTILINE)
     assert not {"\r", "\x1b"} & set(imported.stdout + imported.stderr)
     told, _, to_type = imported.stdout.partition("What to type next")
     assert max(map(len, told.splitlines())) <= 80

@@ -44,9 +44,10 @@ def demo(
 ) -> None:
     """Start the servers and show the whole system at work: about a minute.
 
-    Publishes 55,000 events of a made-up company, some twice, some late, some poisonous, while a worker applies them;
-    kills the worker with SIGKILL in the middle, starts another, waits, and compares every table with the log. Running
-    it again adds another company; nothing is deleted. Exit code 10 if a difference is found.
+    Publishes 55,000 events of a made-up company, some twice, some late, some poisonous, some through the inbound
+    gateway, while workers apply them and streams raise notifications and count trends; kills a worker with SIGKILL in
+    the middle, starts another, waits, and compares every table, cache, index, notification and window with the log.
+    Running it again adds another company; nothing is deleted. Exit code 10 if a difference is found.
 
     Example: `tailrace demo --export "Acme Slack export.zip"`
     """
@@ -113,10 +114,15 @@ def _print(outcome: "Outcome", next_steps: list[tuple[str, str]]) -> None:
     _print_folded(None, [[f" {label}", text] for label, text in report.story(outcome)])
     _heading("Tables")
     print_table(*report.tables(outcome))
-    columns, rows = report.dead_letters(outcome)
-    if rows:
-        _heading("Dead letters: what could not be applied, and why")
-        _print_folded(columns, rows)
+    for heading, table in (
+        ("Notifications: who was told", report.notifications),
+        ("The hottest five minutes", report.hottest),
+        ("Dead letters: what could not be applied, and why", report.dead_letters),
+    ):
+        columns, rows = table(outcome)
+        if rows:
+            _heading(heading)
+            _print_folded(columns, rows)
     _heading(f"differences: {outcome.differences:,}", style="bold red" if outcome.differences else "bold green")
     stdout.print(f"parked: {outcome.parked:,} events wait for a message or a file", highlight=False)
     _heading("What to type next")

@@ -25,7 +25,8 @@ def verify(
     projections: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PROJECTION", help="Tables, or `postgres`, `collab`, `analytics` for groups of them. None: all."
+            metavar="PROJECTION",
+            help="Tables, or groups: postgres, collab, analytics, redis, search, streams. None: all.",
         ),
     ] = None,
     output: OutputOption = Output.TABLE,

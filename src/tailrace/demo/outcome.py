@@ -1,8 +1,9 @@
 """What the demo found: the facts, and the document that `-o json` prints."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tailrace.demo.derived import Derived
 from tailrace.demo.interruption import Interruption
 from tailrace.demo.scene import Scene
 from tailrace.demo.traffic import Traffic
@@ -37,6 +38,7 @@ class Outcome:
     verification: Verification
     dead_letters: tuple[DeadLetters, ...]
     parked: int
+    derived: Derived
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -76,6 +78,8 @@ class Outcome:
             },
             "dead_letters_expected": self.traffic.refusals(),
             "parked": self.parked,
+            "notifications": {one.kind: asdict(one) for one in self.derived.notified},
+            "hottest": [asdict(one) for one in self.derived.hottest],
             "seconds": {name: round(took, 3) for name, took in self.seconds.items()},
         }
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import psycopg
 
@@ -10,6 +10,8 @@ from tailrace.operations.database import connection
 from tailrace.operations.positions import ProjectionPosition
 from tailrace.settings import Settings
 from tailrace.sql.catalog import queries, render, schema_names
+
+DERIVED: Final = ("notifications",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +29,20 @@ class Reading:
 class Position:
     """Compares a projection's progress with where it stood at `start`. Use it as a context manager.
 
+    Topics that streams derive are left out: nobody knows beforehand how many records they will have.
     Kafka is not asked: what was published since is known, and finding the end of the log takes longer than a look.
     """
 
     def __init__(self, settings: Settings, start: ProjectionPosition) -> None:
         self._identity = (start.name, start.version)
+        derived = {settings.topic(name) for name in DERIVED}
+        partitions = [p for p in start.partitions if p.topic not in derived]
         self._start = {
-            (p.topic, p.partition): p.beginning if p.next_offset is None else p.next_offset for p in start.partitions
+            (p.topic, p.partition): p.beginning if p.next_offset is None else p.next_offset for p in partitions
         }
-        self.before = sum(p.end for p in start.partitions)
+        self.before = sum(p.end for p in partitions)
         """Records that were ever in the log before the demo."""
-        self.backlog = sum(p.end for p in start.partitions) - sum(self._start.values())
+        self.backlog = self.before - sum(self._start.values())
         """Records that waited already when the demo began."""
         self._statement = render(queries("positions")["stored_positions"], schema_names(settings.postgres)).encode()
         self._opening = connection(settings)
@@ -58,5 +63,6 @@ class Position:
             return Reading(0, frozenset())
         cursor = psycopg.RawCursor(self._connection, row_factory=psycopg.rows.dict_row)
         rows = cursor.execute(self._statement, self._identity).fetchall()
+        # Of partitions that are not known from the start, nothing counts.
         moved = sum(r["next_offset"] - self._start.get((r["topic"], r["partition"]), r["next_offset"]) for r in rows)
         return Reading(moved, frozenset(r["owner"] for r in rows if r["owner"] is not None))

@@ -57,6 +57,24 @@ def dead_letters(outcome: Outcome) -> tuple[list[str], Rows]:
     return ["CODE", "NEW", "EXPECTED", "ALL", "FOR EXAMPLE"], rows
 
 
+def notifications(outcome: Outcome) -> tuple[list[str], Rows]:
+    """Columns and rows: how many were told of something, by kind."""
+    rows: Rows = [[one.kind, one.raised, one.withdrawn, one.read] for one in outcome.derived.notified]
+    return ["KIND", "RAISED", "WITHDRAWN", "READ"], rows
+
+
+def hottest(outcome: Outcome) -> tuple[list[str], Rows]:
+    """Columns and rows: the five minutes in which most happened, anywhere."""
+    rows: Rows = [
+        [
+            f"{one.window_start:%m-%d %H:%M}", one.messages, one.reactions, one.active_users, f"{one.hot_score:.2f}",
+            f"{one.channel or 'a conversation'} ({one.workspace or 'unknown'})",
+        ]
+        for one in outcome.derived.hottest
+    ]  # fmt: skip
+    return ["FROM", "MESSAGES", "REACTIONS", "PEOPLE", "SCORE", "CHANNEL"], rows
+
+
 def next_steps(settings: Settings, *, stopped: bool = False) -> list[tuple[str, str]]:
     """Command and what it is good for; `stopped` says that the servers do not run any more."""
     name = shown_command()
@@ -67,6 +85,7 @@ def next_steps(settings: Settings, *, stopped: bool = False) -> list[tuple[str, 
         (f"{name} sql -- -c '{_QUERY}'", "look into the tables with psql"),
         (f"{name} verify messages", "compare a table again"),
         (f"{name} worker run", "apply what comes, in this terminal …"),
+        (f"{name} streams run", "… raise notifications and count trends in a second one …"),
         (f"{name} gen --to kafka --rate 500/s", "… while another one publishes"),
         (f"{name} demo", "the same again, with another company"),
     ]

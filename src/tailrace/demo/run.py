@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -12,18 +12,20 @@ import psycopg
 
 from tailrace.addresses import resolve
 from tailrace.demo.children import in_thread
+from tailrace.demo.derived import derived
 from tailrace.demo.display import Display
 from tailrace.demo.interruption import Interruption
 from tailrace.demo.outcome import DeadLetters, Outcome
 from tailrace.demo.position import Position
 from tailrace.demo.scene import Scene
-from tailrace.demo.stage import MAIN, Stage
+from tailrace.demo.stage import MAIN, STREAMS, Stage
 from tailrace.demo.traffic import Request, SlackTraffic, Traffic, generated_traffic
 from tailrace.errors import PartlyDoneError
 from tailrace.months.keeper import ensure_partitions
 from tailrace.operations.database import connection
 from tailrace.operations.migrations import migrate
 from tailrace.operations.positions import ProjectionPosition, positions, wait
+from tailrace.operations.streams import wait_for_streams
 from tailrace.operations.topics import apply_topics
 from tailrace.projections.registry import PROJECTIONS
 from tailrace.settings import Settings
@@ -73,6 +75,7 @@ async def run_demo(
             verification=verification,
             dead_letters=await in_thread(partial(_dead_letters, settings, start)),
             parked=(await _position(settings)).parked,
+            derived=await in_thread(partial(derived, settings, verification)),
             seconds=stage.seconds,
         )
 
@@ -101,6 +104,7 @@ async def _stream(stage: Stage, traffic: Traffic, position: Position) -> tuple[P
     """Publish, with a worker that dies in the middle, until everything is applied."""
     cut = Interruption(await stage.start_worker(), stage.start_worker)
     await stage.start_others()
+    await stage.start_streams()
     publishing = asyncio.create_task(traffic.publish())
     try:
         with stage.step("stream") as detail:
@@ -108,6 +112,9 @@ async def _stream(stage: Stage, traffic: Traffic, position: Position) -> tuple[P
             stage.display.close()
             detail.append(f"{scene.published:,} records published and applied")
         await stage.wait_for_others()
+        with stage.step("streams") as detail:
+            await _wait_for_streams(stage)
+            detail.append(f"{', '.join(STREAMS)}: nothing waits")
         with stage.step("projections") as detail:
             await _wait_for_all(stage)
             detail.append(f"{', '.join(PROJECTIONS)}: everything in the log is applied")
@@ -151,26 +158,45 @@ async def _follow(
     return scene
 
 
-async def _wait_for_all(stage: Stage) -> None:
-    """Ask the log itself where it ends: what others published meanwhile counts as well, and so do all projections."""
-    moved_at, least = time.monotonic(), math.inf
+class _Patience:
+    """Waits as long as there is less and less to wait for, and everything that works runs."""
 
-    def watch(left: int, total: int) -> None:
-        nonlocal moved_at, least
-        stage.display.bar("applying", total - left, total, "records of all projections")
-        stage.others_must_run()
-        if left < least:
-            moved_at, least = time.monotonic(), left
-        elif left and time.monotonic() - moved_at > STALL_S:
+    def __init__(self, stage: Stage, what: str) -> None:
+        self._stage = stage
+        self._what = what
+        self._moved_at = time.monotonic()
+        self._least, self._most = math.inf, 1
+
+    def watch(self, left: int, total: int = 0) -> None:
+        """See how many records are left; raises `PartlyDoneError` where nothing has moved for `STALL_S`."""
+        self._most = max(self._most, left, total)
+        self._stage.display.bar("applying", self._most - left, self._most, self._what)
+        self._stage.others_must_run()
+        if left < self._least:
+            self._moved_at, self._least = time.monotonic(), left
+        elif left and time.monotonic() - self._moved_at > STALL_S:
             raise PartlyDoneError(
                 f"{left:,} records wait, and nothing has moved for {STALL_S:g} s", fix="tailrace lag --partitions"
             )
 
-    missing = await wait(stage.settings, WAIT_S, watch)
-    stage.display.close()
-    if missing:
-        named = ", ".join(f"{name} {count:,}" for name, count in missing.items())
-        raise PartlyDoneError(f"not applied within {WAIT_S:g} s: {named} records", fix="tailrace lag --partitions")
+    def end(self, missing: Mapping[str, int]) -> None:
+        """Take the bar away; raises `PartlyDoneError` if anything is missing."""
+        self._stage.display.close()
+        if missing:
+            named = ", ".join(f"{name} {count:,}" for name, count in missing.items())
+            raise PartlyDoneError(f"not applied within {WAIT_S:g} s: {named} records", fix="tailrace lag --partitions")
+
+
+async def _wait_for_streams(stage: Stage) -> None:
+    """What they write is in the log, too, so the projections are waited for afterwards."""
+    patience = _Patience(stage, "records of the streams")
+    patience.end(await wait_for_streams(stage.settings, WAIT_S, STREAMS, patience.watch))
+
+
+async def _wait_for_all(stage: Stage) -> None:
+    """Ask the log itself where it ends: what others published meanwhile counts as well, and so do all projections."""
+    patience = _Patience(stage, "records of all projections")
+    patience.end(await wait(stage.settings, WAIT_S, patience.watch))
 
 
 async def _check(stage: Stage) -> Verification:

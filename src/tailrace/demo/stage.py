@@ -11,6 +11,7 @@ from tailrace import stack
 from tailrace.demo.children import Child, in_thread
 from tailrace.demo.display import Display
 from tailrace.operations.positions import announce
+from tailrace.operations.streams import SOURCES
 from tailrace.projections.registry import POSTGRES, PROJECTIONS, SEARCH
 from tailrace.settings import Settings
 from tailrace.stack.artifacts import Artifacts
@@ -21,6 +22,9 @@ SLOW: Final = "elasticsearch"
 """Takes longer than the others together; the stream does not wait for it."""
 MAIN: Final = POSTGRES.name
 """The projection whose worker is killed. Those of the others run undisturbed."""
+
+
+STREAMS: Final = tuple(SOURCES)
 
 
 class Stage:
@@ -97,9 +101,13 @@ class Stage:
         self._others = asyncio.create_task(self._start_search())
 
     def others_must_run(self) -> None:
-        """Raise `TailraceError` where a worker of another projection has ended."""
+        """Raise `TailraceError` where a worker of another projection, or the streams, has ended."""
         for worker in self._undisturbed:
             worker.must_run()
+
+    async def start_streams(self) -> None:
+        """Start the streams, all in one process: they have little to do beside the workers."""
+        self._undisturbed.append(await self._child("demo-streams", "streams", "run", *STREAMS, ends_with_us=True))
 
     async def _start_search(self) -> None:
         if self._slow is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,14 +14,17 @@ from tailrace.history.report import Report
 from tailrace.history.slack import SlackOptions, slack_events
 from tailrace.history.slack_export import read_slack_export
 from tailrace.producer import Failed, Producer, Refused
+from tailrace.schemas.catalogue import INBOUND
 from tailrace.settings import Settings
-from tailrace.workload import Profile, Published, Summary, generate, named_profile, publish_records
+from tailrace.workload import Generated, Profile, Published, Summary, generate, named_profile, publish_records
 
 PUBLISH_S: Final = 20.0
 """How long publishing takes, where the machine is fast enough: the worker has to die and return meanwhile."""
 STEP_S: Final = 0.05
 END_BEFORE_NOW: Final = timedelta(minutes=5)
 """Events from the future would be refused, and clocks may differ."""
+POSTED: Final = "collab.message.posted"
+BOT: Final = b'"message_type":"bot"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class GeneratedTraffic:
         self._settings = settings
         self._profile = profile
         self._summary = Summary()
+        self._inbound = 0
         self.total = int(profile.events * (1 + profile.duplicates)) + profile.poison
 
     @property
@@ -84,10 +88,23 @@ class GeneratedTraffic:
         """Publish as fast as `PUBLISH_S` asks for; poison goes in as it is, which the SDK would refuse."""
         return await publish_records(
             resolve(self._settings).kafka,
-            generate(self._profile, self._summary),
+            self._records(),
             settings=self._settings,
             rate=self.total / PUBLISH_S,
         )
+
+    def _records(self) -> Iterator[Generated]:
+        """The company's records; what its bots post comes from producers without the SDK, through the gateway.
+
+        Under keys of their own, but one for each channel: what is in one partition of `inbound` keeps its order.
+        """
+        for record in generate(self._profile, self._summary):
+            is_bot = record.type == POSTED and record.fault is None and BOT in (record.value or b"")
+            if not is_bot:
+                yield record
+                continue
+            self._inbound += 1
+            yield record._replace(topic=INBOUND, key=b"hook-" + (record.key or b""))
 
     def story(self) -> list[tuple[str, str]]:
         """The company, and its records by kind."""
@@ -97,7 +114,8 @@ class GeneratedTraffic:
         kinds = [
             f"{s.records:,} records: {s.events:,} events, {s.faults['swapped']:,} of them in the wrong order",
             f"and {s.faults['late']:,} late; {s.faults['duplicate']:,} sent twice;",
-            f"{s.faults['poison']} poisonous, {sum(self.refusals().values())} of which must be refused",
+            f"{s.faults['poison']} poisonous, {sum(self.refusals().values())} of which must be refused;",
+            f"{self._inbound:,} through the inbound gateway",
         ]
         return [("company", f"{company}, made from seed {p.seed}"), ("published", " ".join(kinds))]
 
@@ -109,7 +127,8 @@ class GeneratedTraffic:
         """Counts by type, topic and fault."""
         p = self._profile
         made = {"source": "generated", "profile": p.name, "seed": p.seed, "start": p.start, "days": p.days}
-        return {**made, "workspaces": p.workspaces, "users": p.users, **self._summary.as_document()}
+        company = {"workspaces": p.workspaces, "users": p.users, "inbound": self._inbound}
+        return {**made, **company, **self._summary.as_document()}
 
 
 class SlackTraffic:

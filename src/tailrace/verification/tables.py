@@ -139,14 +139,23 @@ REDIS: Final = (
 )  # fmt: skip
 """Names of the comparisons of the families of keys."""
 
+NOTIFICATIONS: Final = "notifications"
+TRENDS: Final = "trends"
+STREAMS: Final = (NOTIFICATIONS, TRENDS)
+"""Names of the comparisons of what the streams raise and count."""
+
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "postgres": (*(table.name for table in TABLES), DEAD_LETTERS),
     "collab": tuple(table.name for table in TABLES if table.schema == "collab"),
     "analytics": tuple(table.name for table in TABLES if table.schema == "analytics"),
     "search": SEARCH,
     "redis": REDIS,
+    "streams": STREAMS,
 }
 """Names that stand for several tables."""
+
+EVERYTHING: Final = (*GROUPS["postgres"], *SEARCH, *REDIS, *STREAMS)
+"""Names of all comparisons."""
 
 
 def chosen(names: Sequence[str]) -> frozenset[str]:
@@ -154,10 +163,10 @@ def chosen(names: Sequence[str]) -> frozenset[str]:
 
     A table of `analytics` may be named without its schema. Raises `UsageError`, which lists the names, for another.
     """
-    meant: dict[str, tuple[str, ...]] = {name: (name,) for name in (*GROUPS["postgres"], *SEARCH, *REDIS)}
+    meant: dict[str, tuple[str, ...]] = {name: (name,) for name in EVERYTHING}
     meant |= {name.removeprefix("analytics."): (name,) for name in GROUPS["analytics"]}
     meant |= GROUPS
     if unknown := [name for name in names if name not in meant]:
-        known = ", ".join((*GROUPS, *GROUPS["postgres"], *SEARCH, *REDIS))
+        known = ", ".join((*GROUPS, *EVERYTHING))
         raise UsageError(f"unknown projection: {', '.join(unknown)}", fix=f"one or more of {known}")
     return frozenset(table for name in names or ("postgres",) for table in meant[name])

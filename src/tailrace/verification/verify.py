@@ -1,7 +1,7 @@
 """Fold the log, read the tables, say what differs."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -12,15 +12,27 @@ from psycopg import sql
 from tailrace.addresses import resolve
 from tailrace.errors import PreconditionError
 from tailrace.operations.database import connection
+from tailrace.operations.streams import stream_positions
 from tailrace.settings import Settings
 from tailrace.verification.compare import TableReport, begin, compare_rows, document, prepare, rows_of
 from tailrace.verification.compare_dead_letters import compare_dead_letters, dead_letters, left_out, waiting_events
 from tailrace.verification.compare_redis import compare_redis
 from tailrace.verification.compare_search import compare_search
+from tailrace.verification.compare_streams import HOTTEST_MAX, compare_notifications, compare_trends, read_windows
 from tailrace.verification.fold import fold
-from tailrace.verification.fold_log import FreeRow, Table
+from tailrace.verification.fold_log import FreeRow, Row, Table
 from tailrace.verification.reading import TOPICS, Reading, read_log
-from tailrace.verification.tables import DEAD_LETTERS, REDIS, SEARCH, TABLES, TableSpec, chosen
+from tailrace.verification.tables import (
+    DEAD_LETTERS,
+    NOTIFICATIONS,
+    REDIS,
+    SEARCH,
+    STREAMS,
+    TABLES,
+    TRENDS,
+    TableSpec,
+    chosen,
+)
 
 Watch = Callable[[str, int, int], None]
 """Told (step, done, total) while it goes on: "read" in records, "fold" in events, then each table in rows expected."""
@@ -28,10 +40,14 @@ Watch = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class Verification:
-    """What was compared, by table, and how many records each projection still has before it."""
+    """What was compared, by table, and how many records each projection and stream still has before it.
+
+    `hottest` are the hottest five minutes of all channels, as the trends topic tells them, where it was read.
+    """
 
     reports: dict[str, TableReport] = field(default_factory=dict)
     behind: dict[str, int] = field(default_factory=dict)
+    hottest: list[Row] = field(default_factory=list)
 
     @property
     def differences(self) -> int:
@@ -52,19 +68,20 @@ def verify(
     differs from it: `behind` says so. Raises `UsageError` for an unknown name, `UnreachableError`, and
     `PreconditionError` where topics or tables are not there.
     """
-    wanted = chosen(names)
-    bootstrap_servers = resolve(settings).kafka
+    chosen(names)  # before anything takes long
     reading = asyncio.run(
-        read_log(settings, bootstrap_servers, progress=lambda done, total: watch("read", done, total))
+        read_log(settings, resolve(settings).kafka, progress=lambda done, total: watch("read", done, total))
     )
     must_be_whole(reading)
+    streams = {f"streams.{one.name}": one.lag for one in asyncio.run(stream_positions(settings)) if not one.is_new}
     outcome = Verification()
     with connection(settings) as conn:
         prepare(conn)
         with conn.transaction():
             begin(conn, settings)
             letters = dead_letters(conn, settings, TOPICS)
-            outcome.behind = _behind(conn, settings, reading)
+            outcome.behind = _behind(conn, settings, reading) | streams
+            wanted = chosen(names) if names else chosen(names) | _running(outcome.behind)
             gone = left_out(reading.events, letters, waiting_events(conn, settings, TOPICS))
             watch("fold", 0, len(reading.events))
             folded = [e for e in reading.events if (e.topic, e.partition, e.offset) not in gone]
@@ -76,20 +93,28 @@ def verify(
                     report = compare_rows(spec, table, rows_of(conn, settings, spec), limit=limit)
                     outcome.reports[spec.name] = report
                     watch(spec.name, report.checked, report.checked)
-        if not names and "search" in outcome.behind:
-            wanted |= frozenset(SEARCH)
-        if searched := [name for name in SEARCH if name in wanted]:
-            outcome.reports |= compare_search(settings, expected, searched, limit=limit)
-        if not names and "redis" in outcome.behind:
-            wanted |= frozenset(REDIS)
-        if cached := [name for name in REDIS if name in wanted]:
-            outcome.reports |= compare_redis(settings, folded, expected, cached, limit=limit)
-        if DEAD_LETTERS in wanted:
-            parking_limit = timedelta(seconds=settings.worker.parking_limit_s)
-            outcome.reports[DEAD_LETTERS] = compare_dead_letters(
-                reading, letters, parking_limit=parking_limit, limit=limit
-            )
+            if NOTIFICATIONS in wanted:
+                watch(NOTIFICATIONS, 0, 1)
+                outcome.reports[NOTIFICATIONS] = compare_notifications(conn, settings, reading, expected, limit=limit)
+    if TRENDS in wanted:
+        watch(TRENDS, 0, 1)
+        windows = read_windows(settings)
+        outcome.reports[TRENDS] = compare_trends(reading, windows, limit=limit)
+        outcome.hottest = windows.hottest(HOTTEST_MAX)
+    if searched := [name for name in SEARCH if name in wanted]:
+        outcome.reports |= compare_search(settings, expected, searched, limit=limit)
+    if cached := [name for name in REDIS if name in wanted]:
+        outcome.reports |= compare_redis(settings, folded, expected, cached, limit=limit)
+    if DEAD_LETTERS in wanted:
+        parking_limit = timedelta(seconds=settings.worker.parking_limit_s)
+        outcome.reports[DEAD_LETTERS] = compare_dead_letters(reading, letters, parking_limit=parking_limit, limit=limit)
     return outcome
+
+
+def _running(behind: Mapping[str, int]) -> frozenset[str]:
+    """Comparisons of the projections and streams that have ever run here, beside PostgreSQL's."""
+    groups = {"search": SEARCH, "redis": REDIS, **{f"streams.{name}": (name,) for name in STREAMS}}
+    return frozenset(name for group, names in groups.items() if group in behind for name in names)
 
 
 def must_be_whole(reading: Reading) -> None:
