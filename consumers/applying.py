@@ -30,6 +30,8 @@ class Applier:
         self.busy = False
         self.reached: dict[TopicPartition, int] = {}
         self.totals = Outcome()
+        self.troubles = 0
+        self.last_trouble: str | None = None
 
     async def apply(self, batch: Batch, epochs: Mapping[TopicPartition, int]) -> None:
         """Apply the batch less what was decoded under an older claim than `epochs` say."""
@@ -77,6 +79,8 @@ class Applier:
                 except Exception as error:
                     if self._sink.is_retryable(error):
                         log.warning("batch_retried", error=type(error).__name__, attempt=attempt.num)
+                        self.troubles += 1
+                        self.last_trouble = f"batch tried again: {type(error).__name__}"
                         self._sink.discard()
                         if attempt.num >= self._settings.retry_max_attempts and not self._sink.is_unreachable(error):
                             raise GaveUpError(attempt.num, type(error).__name__) from error

@@ -4,23 +4,31 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import structlog
 
+from tailrace.consumers.control import Companion
 from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.consumers.postgres.session import Statements
 from tailrace.consumers.postgres.sink import PostgresSink
 from tailrace.consumers.redis.running import caretaker, redis_sink
 from tailrace.consumers.redis.sink import RedisSink
+from tailrace.consumers.reporting import Reporter, State
 from tailrace.consumers.search.running import search_jobs, search_sink
 from tailrace.consumers.search.sink import SearchSink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
-from tailrace.projections.registry import REDIS, SEARCH, Projection
+from tailrace.projections.registry import POSTGRES, REDIS, SEARCH, Projection
 from tailrace.settings import Settings
 
 log = structlog.get_logger()
 
 HARD_STOP_EXIT = 70
+
+Run = Callable[[asyncio.Event], Awaitable[None]]
+"""Works until its event is set."""
 
 _running: list[Worker] = []
 """Workers of this process: a signal has one handler, and is meant for all of them."""
@@ -36,31 +44,53 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     owner = f"{socket.gethostname()}:{os.getpid()}"
     sink = _sink(settings, projection, postgres, topics)
     kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
-    worker = Worker(kafka_log, sink, settings.worker, owner)
-    upkeep = Upkeep(
-        postgres,
-        kafka,
-        sink.progress.statements,
-        projection.name,
-        settings.topic("dead-letters"),
-        wake=worker.wake if isinstance(sink, PostgresSink) else None,
-    )
+    reporter = Reporter(postgres, settings.postgres, projection, owner)
+    worker = Worker(kafka_log, sink, settings.worker, owner, control=reporter)
+    companions = [
+        Companion(name, reporter, run) for name, run in _beside(settings, projection, worker, (kafka, postgres))
+    ]
+
+    def state() -> State:
+        in_hand = worker.in_hand + sum(one.is_active for one in companions if reporter.is_paused)
+        return State(worker.is_standing, in_hand, worker.partitions, worker.totals.events, *worker.troubles)
+
     finished = asyncio.Event()
     _stop_on_signals(worker)
     log.info("worker_started", projection=projection.name, version=projection.version, owner=owner)
-    beside = {asyncio.create_task(upkeep.run(finished, settings.worker.parking_limit_s), name="upkeep")}
-    if projection.name == SEARCH.name:
-        jobs = search_jobs(settings, projection, postgres, owner)
-        beside.add(asyncio.create_task(jobs.run(finished), name="search jobs"))
-    if projection.name == REDIS.name:
-        beside.add(asyncio.create_task(caretaker(settings, postgres, owner).run(finished), name="caretaker"))
+    beside = {asyncio.create_task(one.run(finished), name=one.name) for one in companions}
+    beside.add(asyncio.create_task(reporter.run(finished, state), name="reporter"))
+    failed: BaseException | None = None
     try:
         await worker.run()
+    except Exception as error:
+        failed = error
+        raise
     finally:
         finished.set()
         _running.remove(worker)
         await asyncio.wait(beside, timeout=settings.worker.drain_timeout_s)
+        await reporter.end(failed)
         log.info("worker_stopped", projection=projection.name, **vars(worker.totals))
+
+
+def _beside(
+    settings: Settings, projection: Projection, worker: Worker, addresses: tuple[str, str]
+) -> Iterator[tuple[str, Run]]:
+    """What runs beside a worker unless it is paused; `addresses` are those of Kafka and PostgreSQL."""
+    kafka, postgres = addresses
+    upkeep = Upkeep(
+        postgres,
+        kafka,
+        Statements(settings.postgres),
+        projection.name,
+        settings.topic("dead-letters"),
+        wake=worker.wake if projection.name == POSTGRES.name else None,
+    )
+    yield "upkeep", partial(upkeep.run, parking_limit_s=settings.worker.parking_limit_s)
+    if projection.name == SEARCH.name:
+        yield "search jobs", lambda stopping: search_jobs(settings, projection, postgres, worker.owner).run(stopping)
+    if projection.name == REDIS.name:
+        yield "caretaker", lambda stopping: caretaker(settings, postgres, worker.owner).run(stopping)
 
 
 def _sink(

@@ -14,6 +14,7 @@ import structlog
 from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
 from tailrace.consumers.batches import add_records
+from tailrace.consumers.control import UNCONTROLLED, Control
 from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
@@ -51,11 +52,29 @@ class Worker:
     settings: WorkerSettings
     owner: str
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    control: Control = UNCONTROLLED
+    is_standing: bool = field(default=False, init=False)
+    """It was paused, and holds nothing that it could still apply."""
 
     @property
     def totals(self) -> Outcome:
         """Counts since the start."""
         return self._applier.totals
+
+    @property
+    def in_hand(self) -> int:
+        """Batches that are decoded and not applied yet."""
+        return self._queue.qsize() + int(self._applier.busy)
+
+    @property
+    def partitions(self) -> int:
+        """How many are claimed."""
+        return len(self._reading)
+
+    @property
+    def troubles(self) -> tuple[int, str | None]:
+        """How often the store failed, and what it was last."""
+        return self._applier.troubles, self._applier.last_trouble
 
     def __post_init__(self) -> None:
         self._shorts = {full: short for short, full in self.sink.topics.items()}
@@ -189,12 +208,26 @@ class Worker:
     async def _fetch_loop(self) -> None:
         self._moved_at = asyncio.get_running_loop().time()
         while not self.stopping.is_set():
+            if self.control.is_paused:
+                await self._stand()
+                continue
+            self.is_standing = False
             await self._claim()
             batches = self._woken() or await self._next_batches()
             if batches:
                 await self._queue.put(batches)
             else:
                 self._check_stall()
+
+    async def _stand(self) -> None:
+        """Paused: what is in hand is applied, nothing is read. Then claims are dropped: positions may be moved now."""
+        self.log.hold(self._reading)
+        if not self.in_hand:
+            self._lost(list(self._reading))
+            self.is_standing = True
+        self._moved_at = asyncio.get_running_loop().time()
+        # Nothing comes of it; but a member of a group that asks for nothing is taken for dead.
+        await self._fetch(IDLE_WAIT_MS, FETCH_RECORDS_MAX)
 
     def wake(self, refused: Mapping[TopicPartition, frozenset[str]]) -> None:
         """Let go on what waits behind these refused events, by partition; nothing else must hold it any more."""

@@ -16,6 +16,7 @@ from simulated import Broker, SimulatedLog, SimulatedSink, Store, sorted_applied
 from virtual_time import run_virtual
 
 from tailrace.consumers.batch import Record, TopicPartition
+from tailrace.consumers.control import Switch
 from tailrace.consumers.worker import Worker
 from tailrace.settings import WorkerSettings
 
@@ -25,7 +26,7 @@ CHUNKS = 8
 TOPICS = {"directory": "t.directory", "activity": "t.activity"}
 ACTIONS = (
     "start", "start", "kill", "stop", "freeze", "thaw", "rebalance", "store_away", "store_back", "broker_away",
-    "broker_back", "run", "run",
+    "broker_back", "run", "run", "pause", "go_on",
 )  # fmt: skip
 SETTINGS = WorkerSettings(
     batch_max_events=30, batch_max_age_ms=20, retry_max_attempts=6, retry_wait_max_s=1, drain_timeout_s=5
@@ -73,13 +74,14 @@ class Run:
     seed: int
     compares: bool = True
     workers: list[tuple[Worker, SimulatedLog, SimulatedSink, asyncio.Task[None]]] = field(default_factory=list)
+    control: Switch = field(default_factory=Switch)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.broker = Broker(self.rng, {tp: list(records) for tp, records in RECORDS.items()})
         self.store = Store(compares=self.compares)
         poisoned = self.rng.sample(list(RECORDS), 2)
-        self.poison = {(tp, self._good(tp)[self.rng.randrange(20)]) for tp in poisoned}
+        self.poison = {(tp, self.good(tp)[self.rng.randrange(20)]) for tp in poisoned}
         self.store.poison = {
             record.value.decode().split('"id":"')[1][:36]
             for tp, offset in self.poison
@@ -88,17 +90,17 @@ class Run:
         }
 
     @staticmethod
-    def _good(tp: TopicPartition) -> list[int]:
+    def good(tp: TopicPartition) -> list[int]:
         return [r.offset for r in RECORDS[tp] if r.value is not None and r.value.startswith(b"{")]
 
     async def play(self, actions: list[str]) -> None:
-        await self._act("start")
+        await self.act("start")
         for action in actions:
-            await self._act(action)
+            await self.act(action)
             await asyncio.sleep(self.rng.random() * 2)
-        await self._heal()
+        await self.heal()
 
-    async def _act(self, action: str) -> None:
+    async def act(self, action: str) -> None:  # noqa: C901 - one case for each
         alive = [one for one in self.workers if not one[1].stopped]
         one = self.rng.choice(alive) if alive else None
         match action:
@@ -121,13 +123,15 @@ class Run:
                 self.store.away = action == "store_away"
             case "broker_away" | "broker_back":
                 self.broker.away = action == "broker_away"
+            case "pause" | "go_on":
+                self.control.is_paused = action == "pause"
             case "run":
                 await asyncio.sleep(self.rng.random() * 10)
 
     def _start(self) -> None:
         log = SimulatedLog(self.broker, self.rng)
         sink = SimulatedSink(self.store, TOPICS, self.rng)
-        worker = Worker(log, sink, SETTINGS, f"w{len(self.workers)}")
+        worker = Worker(log, sink, SETTINGS, f"w{len(self.workers)}", control=self.control)
         self.workers.append((worker, log, sink, asyncio.create_task(worker.run())))
 
     def _rebalance_later(self) -> None:
@@ -138,8 +142,8 @@ class Run:
             log.awake.set()
             sink.awake.set()
 
-    async def _heal(self) -> None:
-        self.store.away = self.broker.away = False
+    async def heal(self) -> None:
+        self.store.away = self.broker.away = self.control.is_paused = False
         self._thaw()
         await asyncio.sleep(70)
         self._start()
@@ -153,7 +157,7 @@ class Run:
 
     def check(self) -> None:
         for tp, records in RECORDS.items():
-            good = [offset for offset in self._good(tp) if (tp, offset) not in self.poison]
+            good = [offset for offset in self.good(tp) if (tp, offset) not in self.poison]
             refused = [r.offset for r in records if r.value is not None and not r.value.startswith(b"{")]
             assert sorted_applied(self.store).get(tp, []) == good
             dead = sorted((offset, code) for of, offset, code in self.store.dead if of == tp)
@@ -212,6 +216,40 @@ def test_without_compare_and_set_the_schedules_find_doubled_records():
     failures = sum(failure_of(seed, actions_of(seed), compares=False) is not None for seed in range(100))
 
     assert failures > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_paused_workers_finish_what_they_have_and_apply_nothing_more(seed: int):
+    """Then positions may be moved beneath them: they go on from there."""
+
+    async def play() -> None:
+        run = Run(seed)
+        run.store.poison, run.poison = set(), set()
+        await run.act("start")
+        await run.act("start")
+        while not run.store.applied:  # noqa: ASYNC110 - on virtual time, and the store has no event
+            await asyncio.sleep(0.005)
+        run.control.is_paused = True
+        for _ in range(100):
+            if all(worker.is_standing for worker, *_ in run.workers):
+                break
+            await asyncio.sleep(0.1)
+        assert [(worker.is_standing, worker.in_hand, worker.partitions) for worker, *_ in run.workers] == [
+            (True, 0, 0)
+        ] * len(run.workers)
+        applied = len(run.store.applied)
+        assert applied < sum(len(run.good(tp)) for tp in RECORDS)
+        await run.broker.rebalance()
+        await asyncio.sleep(SETTINGS.stall_timeout_s + 10)  # standing still on purpose is no stall
+        assert len(run.store.applied) == applied
+        for tp, (_, epoch, _) in run.store.progress.items():
+            run.store.progress[tp] = (0, epoch + 1, None)
+        run.store.applied.clear()
+        run.store.dead.clear()
+        await run.heal()
+        run.check()
+
+    run_virtual(play())
 
 
 def test_the_same_seed_is_the_same_run():
