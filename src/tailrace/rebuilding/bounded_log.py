@@ -1,7 +1,7 @@
 """The log up to given offsets, read without a group: what a worker reads that must end where another one stands."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
@@ -15,13 +15,20 @@ Until = Mapping[TopicPartition, int]
 """By partition (full topic name) the offset before which it ends: the `next_offset` to be reached."""
 
 
+AHEAD_RECORDS_MAX: Final = 5_000
+"""Records of one partition that are kept until the end moves behind them."""
+AHEAD_WAIT_MS: Final = 20
+"""So often a log that reads ahead looks whether its end was moved."""
+
+
 class BoundedLog(KafkaLog):
     """All partitions of `until`, each from where it is told to be read to the offset given there.
 
-    `until` may be moved on by `extend`; `is_exhausted` says whether everything before it was handed out.
+    With `reads_ahead` it goes on fetching behind the ends and keeps what it gets, so that records are at hand at once
+    when the ends are moved on by `extend`.
     """
 
-    def __init__(self, bootstrap: str, until: Until, settings: KafkaSettings) -> None:
+    def __init__(self, bootstrap: str, until: Until, settings: KafkaSettings, *, reads_ahead: bool = False) -> None:
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=None,
@@ -35,6 +42,8 @@ class BoundedLog(KafkaLog):
         )
         self._until = dict(until)
         self._next: dict[TopicPartition, int] = {}
+        self._ahead: dict[TopicPartition, list[Record]] = {}
+        self._reads_ahead = reads_ahead
 
     async def start(self, topics: Iterable[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
         """Take the partitions, held until somebody says where to read."""
@@ -50,20 +59,19 @@ class BoundedLog(KafkaLog):
         super().hold(held)
         for tp in held:
             self._next.pop(tp, None)
+            self._ahead.pop(tp, None)
 
     def read_from(self, positions: Mapping[TopicPartition, int]) -> None:
         """Fetch from these offsets on."""
         self._next |= positions
+        for tp in positions:
+            self._ahead.pop(tp, None)
         super().read_from(positions)
         self._pause_what_ended()
 
     def extend(self, until: Until) -> None:
         """Read on, to these offsets; partitions that are not among the first ones are passed over."""
-        moved = {tp: end for tp, end in until.items() if tp in self._until and end > self._until[tp]}
-        self._until |= moved
-        for tp in moved:
-            if tp in self._next:
-                self._consumer.resume(KafkaPartition(*tp))
+        self._until |= {tp: end for tp, end in until.items() if tp in self._until and end > self._until[tp]}
 
     @property
     def is_exhausted(self) -> bool:
@@ -72,23 +80,35 @@ class BoundedLog(KafkaLog):
 
     async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
         """As the worker's log does, less what lies at or behind the ends."""
-        found = await super().fetch(wait_ms, records_max)
-        kept: dict[TopicPartition, list[Record]] = {}
-        for tp, records in found.items():
-            if tp not in self._next:
-                continue  # held meanwhile
-            inside = [record for record in records if record.offset < self._until[tp]]
-            if len(inside) < len(records):  # to be read from here when the end is moved
-                self._consumer.seek(KafkaPartition(*tp), self._until[tp])
-            self._next[tp] = max(self._next[tp], min(records[-1].offset + 1, self._until[tp]))
-            if inside:
-                kept[tp] = inside
+        waited = 0
+        while not (kept := self._take(records_max)) and waited < wait_ms:
+            part = min(wait_ms - waited, AHEAD_WAIT_MS if self._reads_ahead else wait_ms)
+            for tp, records in (await super().fetch(part, records_max)).items():
+                if tp in self._next:  # else held meanwhile
+                    self._ahead.setdefault(tp, []).extend(records)
+            waited += part
         self._pause_what_ended()
         return kept
 
+    def _take(self, records_max: int) -> dict[TopicPartition, list[Record]]:
+        kept: dict[TopicPartition, list[Record]] = {}
+        for tp, records in self._ahead.items():
+            inside = sum(record.offset < self._until[tp] for record in records[:records_max])
+            if inside:
+                kept[tp], self._ahead[tp] = records[:inside], records[inside:]
+                self._next[tp] = kept[tp][-1].offset + 1
+            if self._ahead[tp]:
+                # Offsets without a record (a transaction's mark) belong to what comes before them.
+                self._next[tp] = max(self._next[tp], min(self._ahead[tp][0].offset, self._until[tp]))
+        return kept
+
     def _pause_what_ended(self) -> None:
-        ended = [KafkaPartition(*tp) for tp, at in self._next.items() if at >= self._until[tp]]
-        self._consumer.pause(*ended)
+        for tp, at in self._next.items():
+            has_enough = len(self._ahead.get(tp, ())) >= AHEAD_RECORDS_MAX
+            if has_enough or (not self._reads_ahead and at >= self._until[tp]):
+                self._consumer.pause(KafkaPartition(*tp))
+            else:
+                self._consumer.resume(KafkaPartition(*tp))
 
     def high_water(self, partition: TopicPartition) -> int | None:
         """The end given, once the broker has shown any."""
@@ -118,3 +138,8 @@ OpenLog = Callable[[Settings, str, Until], EndingLog]
 def kafka_until(settings: Settings, bootstrap: str, until: Until) -> BoundedLog:
     """The live log, to these ends."""
     return BoundedLog(bootstrap, until, settings.kafka)
+
+
+def kafka_ahead(settings: Settings, bootstrap: str, until: Until) -> BoundedLog:
+    """The same, reading ahead of the ends, for one that follows the live tables."""
+    return BoundedLog(bootstrap, until, settings.kafka, reads_ahead=True)

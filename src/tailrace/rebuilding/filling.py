@@ -262,9 +262,12 @@ async def _outlive(parent: int, stopping: asyncio.Event) -> None:
 class Follower:
     """A worker on some partitions of a version's tables that ends, or waits, where it is told to."""
 
-    def __init__(self, shadow: Settings, until: Until, owner: str, open_log: OpenLog = kafka_until) -> None:
+    def __init__(
+        self, shadow: Settings, until: Until, owner: str, open_log: OpenLog = kafka_until, *, ends: bool = True
+    ) -> None:
         addresses = resolve(shadow)
         topics = {short: shadow.topic(short) for short in POSTGRES.topics}
+        self._ends = ends
         self._log: EndingLog = open_log(shadow, addresses.kafka, until)
         sink = PostgresSink(addresses.postgres, shadow.postgres, POSTGRES.name, POSTGRES.version, topics)
         self.worker = Worker(self._log, sink, shadow.worker, owner)
@@ -274,7 +277,7 @@ class Follower:
         self._log.extend(until)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Apply everything up to the ends, or what is in hand when `stopping` is set."""
+        """Apply everything up to the ends (unless it was made not to end there), or until `stopping` is set."""
         watching = asyncio.create_task(self._watch(stopping))
         try:
             await self.worker.run()
@@ -282,6 +285,6 @@ class Follower:
             watching.cancel()
 
     async def _watch(self, stopping: asyncio.Event) -> None:
-        while not (self._log.is_exhausted or stopping.is_set()):  # noqa: ASYNC110 - the log has no event for its end
+        while not ((self._ends and self._log.is_exhausted) or stopping.is_set()):  # noqa: ASYNC110 - the log has no event for its end
             await asyncio.sleep(WATCH_S)
         self.worker.stopping.set()

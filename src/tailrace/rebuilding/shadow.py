@@ -81,10 +81,24 @@ def operators_tables(conn: psycopg.Connection[Any], settings: Settings) -> list[
     return [name for (name,) in rows if name not in DERIVED]
 
 
+def operators_sequences(conn: psycopg.Connection[Any], settings: Settings) -> list[str]:
+    """Sequences of `runtime` that belong to no column, and so move with no table."""
+    rows = conn.execute(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relkind = 'S' AND NOT EXISTS ("
+        "  SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass"
+        "    AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)",
+        [settings.postgres.schema_runtime],
+    )
+    return [name for (name,) in rows]
+
+
 def _drop_operators_tables(conn: psycopg.Connection[Any], shadow: Settings) -> None:
     runtime = quoted(shadow.postgres.schema_runtime)
     if names := operators_tables(conn, shadow):
         conn.execute(f"DROP TABLE {', '.join(f'{runtime}.{quoted(name)}' for name in names)}".encode())
+    for name in operators_sequences(conn, shadow):
+        conn.execute(f"DROP SEQUENCE {runtime}.{quoted(name)}".encode())
 
 
 def _drop_readers_indexes(conn: psycopg.Connection[Any], shadow: Settings) -> None:
