@@ -27,12 +27,14 @@ AVERAGE_TOLERANCE: Final = 0.005
 class Difference:
     """One row that is not as it should be; `expected` or `found` is None where there should be or is no row.
 
-    Where both are there, they hold the columns that differ and no others.
+    Where both are there, they hold the columns that differ and no others. `events` are those it is made of: topic
+    without prefix, partition, offset, id and type of each, in the order of the log.
     """
 
     key: Row
     expected: Row | None
     found: Row | None
+    events: tuple[Row, ...] = ()
 
 
 @dataclass(slots=True)
@@ -154,7 +156,12 @@ def document(reports: Mapping[str, TableReport]) -> dict[str, Any]:
                 "checked": report.checked,
                 "count": report.count,
                 "differences": [
-                    {"key": plain(one.key), "expected": plain(one.expected), "found": plain(one.found)}
+                    {
+                        "key": plain(one.key),
+                        "expected": plain(one.expected),
+                        "found": plain(one.found),
+                        **({"events": list(one.events)} if one.events else {}),
+                    }
                     for one in report.differences
                 ],
             }

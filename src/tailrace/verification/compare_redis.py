@@ -1,7 +1,7 @@
 """Compare the keys in Redis with what the fold expects: their type, value and lifetime."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
@@ -15,7 +15,7 @@ from tailrace.errors import UnreachableError
 from tailrace.schemas.event import Event
 from tailrace.settings import Settings
 from tailrace.verification.compare import Difference, TableReport, same
-from tailrace.verification.fold_caches import Caches, Expected, fold_caches
+from tailrace.verification.fold_caches import Expected, Keys, fold_caches
 from tailrace.verification.fold_log import Key, Table
 
 PAGE: Final = 500
@@ -56,6 +56,7 @@ class RedisKeys:
         url = resolve(settings).redis
         connect = RedisCluster.from_url if settings.redis.cluster else redis.Redis.from_url
         self._prefix = settings.redis.key_prefix
+        self._is_cluster = settings.redis.cluster
         try:
             self._client: Any = connect(url, socket_timeout=15, socket_connect_timeout=5)
             self._client.ping()
@@ -87,6 +88,15 @@ class RedisKeys:
                 yield from self._read(page)
                 page = []
         yield from self._read(page)
+
+    def these(self, family: str, keys: Collection[Key]) -> Iterator[tuple[Key, Found]]:
+        """Those of these keys that there are."""
+        if self._is_cluster:  # which part of a name shares a slot is the writer's business
+            yield from ((key, found) for key, found in self.family(family) if key in keys)
+            return
+        names = [":".join((f"{self._prefix}{family}", *key)).encode() for key in keys]
+        for first in range(0, len(names), PAGE):
+            yield from self._read(names[first : first + PAGE])
 
     def _read(self, names: Sequence[bytes]) -> Iterator[tuple[Key, Found]]:
         with self._client.pipeline(transaction=False) as pipe:
@@ -126,15 +136,25 @@ def compare_redis(
     with RedisKeys(settings) as keys:
         now = keys.now()
         expected = fold_caches(events, tables, now)
-        return {name: compare_family(name.removeprefix(PREFIX), expected, keys, limit=limit, now=now) for name in names}
+        return {
+            name: compare_family(
+                family := name.removeprefix(PREFIX),
+                expected.families[family],
+                keys.family(family),
+                limit=limit,
+                now=now,
+            )
+            for name in names
+        }
 
 
-def compare_family(family: str, expected: Caches, keys: RedisKeys, *, limit: int, now: datetime) -> TableReport:
-    """Compare one family. `now` is the time that `expected` was folded for, by the server's clock."""
+def compare_family(
+    family: str, wanted: Keys, keys: Iterable[tuple[Key, Found]], *, limit: int, now: datetime
+) -> TableReport:
+    """Compare one family. `now` is the time that the wanted keys were folded for, by the server's clock."""
     report = TableReport(limit)
-    wanted = expected.families[family]
     seen: set[Key] = set()
-    for key, found in keys.family(family):
+    for key, found in keys:
         seen.add(key)
         if _ends_soon(found.expires_at, now):
             continue
@@ -142,7 +162,7 @@ def compare_family(family: str, expected: Caches, keys: RedisKeys, *, limit: int
         one = wanted.get(key)
         is_over = one is not None and _ends_soon(one.expires_at, now)
         if one is None:
-            report.add(Difference(_named(family, key), None, {"value": _shown(family, found)}))
+            report.add(Difference(_named(family, key), None, {"value": shown(family, found)}))
         elif not is_over and (problem := _problem(family, one, found)):
             report.add(Difference(_named(family, key), *problem))
     for key, one in wanted.items():
@@ -161,7 +181,8 @@ def _named(family: str, key: Key) -> dict[str, Any]:
     return dict(zip(names, key, strict=True)) if len(names) == len(key) else {"key": ":".join(key)}
 
 
-def _shown(family: str, found: Found) -> Any:
+def shown(family: str, found: Found) -> Any:
+    """The value as the contract describes it; where it is not that, as it was found."""
     try:
         return _value(family, found)
     except (ValueError, TypeError, KeyError):
@@ -171,7 +192,7 @@ def _shown(family: str, found: Found) -> Any:
 def _problem(family: str, one: Expected, found: Found) -> tuple[dict[str, Any], dict[str, Any]] | None:
     if found.type != TYPES.get(family, "string"):
         return {"type": TYPES.get(family, "string")}, {"type": found.type}
-    value = _shown(family, found)
+    value = shown(family, found)
     if family == "unread_counts":
         value, wanted = _known_counts(one.value, value)
     else:

@@ -1,9 +1,9 @@
 """What searches find, against what they should: everything behind the three aliases, read to the end."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
 
@@ -12,10 +12,12 @@ from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.settings import Settings
 from tailrace.verification.compare import TableReport, compare_rows
 from tailrace.verification.fold_documents import FILES, MESSAGES, USERS, search_documents
-from tailrace.verification.fold_log import Table
+from tailrace.verification.fold_log import Key, Table
 from tailrace.verification.tables import TableSpec
 
 PAGE: Final = 2_000
+IDS_MAX: Final = 1_000
+"""Documents that are asked for by name at once."""
 KEEP_ALIVE: Final = "2m"
 TIMEOUT_S: Final = 60
 
@@ -76,29 +78,52 @@ def compare_search(
     Raises `UnreachableError` where Elasticsearch does not answer, `PreconditionError` where an alias is missing.
     """
     expected = search_documents(tables, datetime.now(UTC))
-    reports: dict[str, TableReport] = {}
-    with Elasticsearch(resolve(settings).elasticsearch, request_timeout=TIMEOUT_S) as client:
+    with Searched(settings) as searched:
+        return {
+            name: compare_rows(SPECS[name], expected[name], searched.documents(name), limit=limit) for name in wanted
+        }
+
+
+class Searched:
+    """What is behind the aliases, for reading. Raises as `compare_search` does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._prefix = settings.elasticsearch.index_prefix
+        self._client = Elasticsearch(resolve(settings).elasticsearch, request_timeout=TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def documents(self, name: str, keys: Collection[Key] | None = None) -> Iterator[Sequence[Any]]:
+        """Every document behind an alias ("search.messages"), or those with these keys; what is written is seen."""
+        alias = f"{self._prefix}{name.removeprefix('search.')}"
         try:
-            for name in wanted:
-                alias = f"{settings.elasticsearch.index_prefix}{name.removeprefix('search.')}"
-                client.indices.refresh(index=alias)
-                rows = _rows(client, alias, SPECS[name])
-                reports[name] = compare_rows(SPECS[name], expected[name], rows, limit=limit)
+            self._client.indices.refresh(index=alias)
+            if keys is None:
+                yield from _rows(self._client, alias, SPECS[name], {"match_all": {}})
+                return
+            ids = [":".join(map(str, key)) for key in keys]
+            for first in range(0, len(ids), IDS_MAX):
+                query = {"ids": {"values": ids[first : first + IDS_MAX]}}
+                yield from _rows(self._client, alias, SPECS[name], query)
         except NotFoundError as error:
             raise PreconditionError(f"{alias}: there is no such alias", fix="tailrace worker run search") from error
         except (ApiError, TransportError) as error:
             raise UnreachableError(f"elasticsearch: {type(error).__name__}", fix="tailrace doctor") from error
-    return reports
 
 
-def _rows(client: Elasticsearch, alias: str, spec: TableSpec) -> Iterator[Sequence[Any]]:
-    """Every document behind the alias, key first; a document that is found twice comes twice."""
+def _rows(client: Elasticsearch, alias: str, spec: TableSpec, query: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    """The documents behind the alias, key first; a document that is found twice comes twice."""
     point = client.open_point_in_time(index=alias, keep_alive=KEEP_ALIVE)["id"]
     after: list[Any] | None = None
     try:
         while True:
             page = client.search(
                 pit={"id": point, "keep_alive": KEEP_ALIVE},
+                query=query,
                 size=PAGE,
                 sort=["_shard_doc"],
                 search_after=after,

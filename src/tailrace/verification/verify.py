@@ -7,21 +7,22 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from tailrace.addresses import resolve
 from tailrace.errors import PreconditionError
 from tailrace.operations.database import connection
 from tailrace.operations.streams import stream_positions
 from tailrace.settings import Settings
 from tailrace.verification.compare import TableReport, begin, compare_rows, document, prepare, rows_of
-from tailrace.verification.compare_dead_letters import compare_dead_letters, dead_letters, left_out, waiting_events
-from tailrace.verification.compare_redis import compare_redis
-from tailrace.verification.compare_search import compare_search
+from tailrace.verification.compare_dead_letters import compare_dead_letters
+from tailrace.verification.compare_redis import RedisKeys
+from tailrace.verification.compare_search import Searched
 from tailrace.verification.compare_streams import HOTTEST_MAX, compare_notifications, compare_trends, read_windows
-from tailrace.verification.fold import fold
+from tailrace.verification.explaining import explain
 from tailrace.verification.fold_log import FreeRow, Row, Table
-from tailrace.verification.reading import TOPICS, Reading, read_log
+from tailrace.verification.moments import LEADER, GrowingLog, Known, Moment, moment, moment_now, patient_collector
+from tailrace.verification.reading import TOPICS, Archive, Offsets, Reading, Source
+from tailrace.verification.scope import EVERYTHING, Scope, Selection
+from tailrace.verification.settling import Follower, RedisStore, SearchStore, Store
 from tailrace.verification.tables import (
     DEAD_LETTERS,
     NOTIFICATIONS,
@@ -43,11 +44,15 @@ class Verification:
     """What was compared, by table, and how many records each projection and stream still has before it.
 
     `hottest` are the hottest five minutes of all channels, as the trends topic tells them, where it was read.
+    `positions` are the offsets to which the log was folded, by (topic without prefix, partition). `unsettled` counts,
+    by table, what went on changing for as long as it was looked at: neither right nor wrong.
     """
 
     reports: dict[str, TableReport] = field(default_factory=dict)
     behind: dict[str, int] = field(default_factory=dict)
     hottest: list[Row] = field(default_factory=list)
+    positions: Offsets = field(default_factory=dict)
+    unsettled: dict[str, int] = field(default_factory=dict)
 
     @property
     def differences(self) -> int:
@@ -56,59 +61,125 @@ class Verification:
 
     def document(self) -> dict[str, Any]:
         """Give what `tailrace verify -o json` prints."""
-        return {**document(self.reports), "behind": self.behind}
+        positions = {f"{topic}/{partition}": at for (topic, partition), at in sorted(self.positions.items())}
+        return {
+            **document(self.reports), "behind": self.behind, "positions": positions, "unsettled": self.unsettled
+        }  # fmt: skip
 
 
 def verify(
-    settings: Settings, names: Sequence[str] = (), *, limit: int, watch: Watch = lambda *_: None
+    settings: Settings,
+    names: Sequence[str] = (),
+    *,
+    limit: int,
+    watch: Watch = lambda *_: None,
+    scope: Scope = EVERYTHING,
+    archive: Archive | None = None,
 ) -> Verification:
-    """Compare the named tables (all for none) with the log as it ends now; keep at most `limit` differences of each.
+    """Compare the named tables (all for none) with the log; keep at most `limit` differences of each.
 
-    Runs its own event loop, so call it in a thread where one runs already. A worker that has not applied the whole log
-    differs from it: `behind` says so. Raises `UsageError` for an unknown name, `UnreachableError`, and
-    `PreconditionError` where topics or tables are not there.
+    The tables are read in one snapshot, and the log is folded as far as they have applied it there, so live traffic is
+    no difference; what a worker has not applied yet is in `behind`. What follows the tables is looked at again until
+    its differences stand still. Runs its own event loop, so call it in a thread where one runs already. Raises
+    `UsageError` for an unknown name, `UnreachableError`, and `PreconditionError` where topics or tables are not there.
     """
     chosen(names)  # before anything takes long
-    reading = asyncio.run(
-        read_log(settings, resolve(settings).kafka, progress=lambda done, total: watch("read", done, total))
-    )
-    must_be_whole(reading)
-    streams = {f"streams.{one.name}": one.lag for one in asyncio.run(stream_positions(settings)) if not one.is_new}
-    outcome = Verification()
-    with connection(settings) as conn:
-        prepare(conn)
-        with conn.transaction():
-            begin(conn, settings)
-            letters = dead_letters(conn, settings, TOPICS)
-            outcome.behind = _behind(conn, settings, reading) | streams
-            wanted = chosen(names) if names else chosen(names) | _running(outcome.behind)
-            gone = left_out(reading.events, letters, waiting_events(conn, settings, TOPICS))
-            watch("fold", 0, len(reading.events))
-            folded = [e for e in reading.events if (e.topic, e.partition, e.offset) not in gone]
-            expected = fold(folded)
-            watch("fold", len(reading.events), len(reading.events))
-            for spec, table in comparable(expected, reading):
-                if spec.name in wanted:
-                    watch(spec.name, 0, len(table))
-                    report = compare_rows(spec, table, rows_of(conn, settings, spec), limit=limit)
-                    outcome.reports[spec.name] = report
-                    watch(spec.name, report.checked, report.checked)
-            if NOTIFICATIONS in wanted:
-                watch(NOTIFICATIONS, 0, 1)
-                outcome.reports[NOTIFICATIONS] = compare_notifications(conn, settings, reading, expected, limit=limit)
-    if TRENDS in wanted:
-        watch(TRENDS, 0, 1)
-        windows = read_windows(settings)
-        outcome.reports[TRENDS] = compare_trends(reading, windows, limit=limit)
-        outcome.hottest = windows.hottest(HOTTEST_MAX)
-    if searched := [name for name in SEARCH if name in wanted]:
-        outcome.reports |= compare_search(settings, expected, searched, limit=limit)
-    if cached := [name for name in REDIS if name in wanted]:
-        outcome.reports |= compare_redis(settings, folded, expected, cached, limit=limit)
-    if DEAD_LETTERS in wanted:
-        parking_limit = timedelta(seconds=settings.worker.parking_limit_s)
-        outcome.reports[DEAD_LETTERS] = compare_dead_letters(reading, letters, parking_limit=parking_limit, limit=limit)
-    return outcome
+    with patient_collector():
+        takes = scope.takes if scope.leaves_channels_out else None
+        log = GrowingLog(settings, Source(archive, takes), lambda done, total: watch("read", done, total))
+        must_be_whole(log.reading)
+        return _Comparison(settings, log, scope, limit, watch).run(names)
+
+
+class _Comparison:
+    """One run of `verify`."""
+
+    def __init__(self, settings: Settings, log: GrowingLog, scope: Scope, limit: int, watch: Watch) -> None:
+        self._settings = settings
+        self._log = log
+        self._scope = scope
+        self._limit = limit
+        self._watch = watch
+        self._outcome = Verification()
+
+    def run(self, names: Sequence[str]) -> Verification:
+        outcome = self._outcome
+        streams = {f"streams.{s.name}": s.lag for s in asyncio.run(stream_positions(self._settings)) if not s.is_new}
+        with connection(self._settings) as conn:
+            prepare(conn)
+            with conn.transaction():
+                begin(conn, self._settings)
+                at = moment(conn, self._settings)
+                outcome.positions = at.positions
+                outcome.behind = _behind(at, self._log.reading) | streams
+                wanted = chosen(names) if names else chosen(names) | _running(outcome.behind)
+                wanted = frozenset(name for name in wanted if not self._scope.skips(name))
+                self._watch("fold", 0, len(self._log.reading.events))
+                known = self._log.known(at)
+                self._watch("fold", len(known.events), len(known.events))
+                selection = Selection(self._scope, known.events)
+                self._compare_tables(conn, wanted, known, selection)
+                if NOTIFICATIONS in wanted:
+                    self._watch(NOTIFICATIONS, 0, 1)
+                    outcome.reports[NOTIFICATIONS] = compare_notifications(
+                        conn, self._settings, known.reading, known.tables, limit=self._limit
+                    )
+        if TRENDS in wanted:
+            self._compare_trends(known)
+        self._settle_streams(at)
+        self._compare_followers(wanted, known, selection)
+        if DEAD_LETTERS in wanted:
+            parking_limit = timedelta(seconds=self._settings.worker.parking_limit_s)
+            outcome.reports[DEAD_LETTERS] = compare_dead_letters(
+                known.reading, at.letters, parking_limit=parking_limit, limit=self._limit
+            )
+        explain(outcome.reports, self._log.reading.events)
+        return outcome
+
+    def _compare_tables(
+        self, conn: psycopg.Connection[Any], wanted: frozenset[str], known: Known, selection: Selection
+    ) -> None:
+        for spec, table in comparable(known.tables, known.reading):
+            if spec.name in wanted and selection.may_hold(spec):
+                self._watch(spec.name, 0, len(table))
+                rows = selection.of_rows(spec, table, rows_of(conn, self._settings, spec))
+                report = compare_rows(spec, selection.of_table(spec, table), rows, limit=self._limit)
+                self._outcome.reports[spec.name] = report
+                self._watch(spec.name, report.checked, report.checked)
+
+    def _compare_trends(self, known: Known) -> None:
+        self._watch(TRENDS, 0, 1)
+        windows = read_windows(self._settings)
+        self._outcome.reports[TRENDS] = compare_trends(known.reading, windows, limit=self._limit)
+        self._outcome.hottest = windows.hottest(HOTTEST_MAX)
+
+    def _settle_streams(self, at: Moment) -> None:
+        """What the streams raise and count follows at its own pace: only while all stands still does it differ."""
+        moving = [name for name in STREAMS if (report := self._outcome.reports.get(name)) and report.count]
+        if not moving:
+            return
+        lag = sum(one.lag for one in asyncio.run(stream_positions(self._settings)) if not one.is_new)
+        behind = sum(count for name, count in self._outcome.behind.items() if name == LEADER or "streams" in name)
+        if lag or behind or moment_now(self._settings).positions != at.positions:
+            for name in moving:
+                report = self._outcome.reports[name]
+                self._outcome.unsettled[name] = report.count
+                self._outcome.reports[name] = TableReport(self._limit, report.checked)
+
+    def _compare_followers(self, wanted: frozenset[str], known: Known, selection: Selection) -> None:
+        if searched := [name for name in SEARCH if name in wanted]:
+            with Searched(self._settings) as documents:
+                self._follow(SearchStore(documents), searched, known, selection)
+        if cached := [name for name in REDIS if name in wanted]:
+            with RedisKeys(self._settings) as keys:
+                self._follow(RedisStore(keys), cached, known, selection)
+
+    def _follow(self, store: Store, names: Sequence[str], known: Known, selection: Selection) -> None:
+        self._watch(store.projection, 0, len(names))
+        settled = Follower(self._settings, store, self._log, selection).compare(names, known, self._limit)
+        self._outcome.reports |= settled.reports
+        self._outcome.unsettled |= settled.unsettled
+        self._watch(store.projection, len(names), len(names))
 
 
 def _running(behind: Mapping[str, int]) -> frozenset[str]:
@@ -158,14 +229,9 @@ def _without(table: Table, column: str) -> Table:
     return left
 
 
-def _behind(conn: psycopg.Connection[Any], settings: Settings, reading: Reading) -> dict[str, int]:
+def _behind(at: Moment, reading: Reading) -> dict[str, int]:
     """Count the records that each projection has not applied; projections that keep no progress are left out."""
-    query = sql.SQL("SELECT projection, topic, partition, max(next_offset) FROM {} GROUP BY 1, 2, 3").format(
-        sql.Identifier(settings.postgres.schema_runtime, "progress")
-    )
-    ends = {(settings.topic(topic), partition): end for (topic, partition), end in reading.end_offsets.items()}
-    behind: dict[str, int] = {}
-    for projection, topic, partition, next_offset in conn.execute(query):
-        if (topic, partition) in ends:
-            behind[projection] = behind.get(projection, 0) + max(0, ends[topic, partition] - next_offset)
-    return behind
+    return {
+        projection: sum(max(0, reading.end_offsets.get(place, 0) - offset) for place, offset in positions.items())
+        for projection, positions in at.by_projection.items()
+    }
