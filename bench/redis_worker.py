@@ -40,6 +40,7 @@ from tailrace.projections.caches import rfc3339
 from tailrace.projections.registry import POSTGRES, REDIS
 from tailrace.schemas.catalogue import key_of, topic_of
 from tailrace.settings import RedisSettings, Settings, load_settings
+from tailrace.telemetry import tune_garbage_collector
 
 PARTITIONS = 8
 BATCHES = (1_000, 5_000)
@@ -238,6 +239,7 @@ async def run(settings: Settings, events: int, runs: int) -> None:
     bench = Bench(settings)
     try:
         await bench.claim()
+        tune_garbage_collector()  # as in a worker's process
         print("| batch | way | events/s | of single | of grouped | client CPU s a 100k |\n|---|---|---|---|---|---|")
         for size in BATCHES:
             results = [await throughput(bench, events, size, seed=size + number) for number in range(runs)]

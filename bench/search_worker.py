@@ -36,7 +36,10 @@ from tailrace.operations.database import connection
 from tailrace.operations.migrations import migrate
 from tailrace.projections.documents import ALIASES
 from tailrace.projections.registry import POSTGRES, SEARCH
+from tailrace.schemas.decode import decode
+from tailrace.schemas.glance import glance
 from tailrace.settings import Settings, load_settings
+from tailrace.telemetry import tune_garbage_collector
 from tailrace.workload import generate, named_profile
 
 PARTITIONS = 8
@@ -64,6 +67,7 @@ class Feed:
 
     def __init__(self, sink: PostgresSink | SearchSink, settings: Settings) -> None:
         self._sink = sink
+        self._read = glance if isinstance(sink, SearchSink) else decode
         self._prefix = settings.kafka.topic_prefix
         self._claims: dict[TopicPartition, Any] = {}
         self._positions: dict[TopicPartition, int] = {}
@@ -84,7 +88,7 @@ class Feed:
                 short, epoch = tp.topic.removeprefix(self._prefix), self._claims[tp].epoch
                 for at in range(0, len(part), YIELD_EVERY_RECORDS):
                     piece = part[at : at + YIELD_EVERY_RECORDS]
-                    add_records(batch, tp, short, piece, epoch=epoch, expected=self._positions[tp])
+                    add_records(batch, tp, short, piece, epoch=epoch, expected=self._positions[tp], read=self._read)
                     self._positions[tp] = piece[-1].offset + 1
                     await asyncio.sleep(0)
             yield batch
@@ -172,6 +176,7 @@ class Bench:
 async def run(bench: Bench, events: int, runs: int) -> None:
     records = log_of(bench.settings, events)
     await bench.fill_tables(records)
+    tune_garbage_collector()  # as in a worker's process
     rates: dict[str, list[float]] = {"worker": [], "loader": []}
     shown: dict[str, list[float]] = {"worker": [], "loader": []}
     for number in range(runs):

@@ -1,14 +1,17 @@
 """From records of the log to a decoded batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tailrace.consumers.batch import Batch, Record, Span, TopicPartition
 from tailrace.consumers.progress import fingerprint
 from tailrace.schemas.decode import decode
-from tailrace.schemas.event import Event
+from tailrace.schemas.event import Event, Refusal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Reader = Callable[[str, bytes | None, bytes | None, datetime | None], Event | Refusal | None]
+"""`schemas.decode.decode`, or `schemas.glance.glance` for those who ask events only what they touch."""
 
 
 def append_time(record: Record) -> datetime:
@@ -16,9 +19,10 @@ def append_time(record: Record) -> datetime:
     return _EPOCH + timedelta(milliseconds=record.timestamp_ms)
 
 
-def add_records(
-    batch: Batch, partition: TopicPartition, short: str, records: Sequence[Record], *, epoch: int, expected: int
-) -> None:
+def add_records(  # noqa: PLR0913 - a partition's place, position and way of reading
+    batch: Batch, partition: TopicPartition, short: str, records: Sequence[Record], *, epoch: int, expected: int,
+    read: Reader = decode,
+) -> None:  # fmt: skip
     """Decode records of one partition, which must start at or after `expected`, into the batch.
 
     `short` is the topic's name without its prefix. A null value is ignored and counted; a refusal moves the position
@@ -29,7 +33,7 @@ def add_records(
     for record in records:
         if record.timestamp_ms != appended_ms:  # a producer's batch has one append time
             appended_at, appended_ms = append_time(record), record.timestamp_ms
-        decoded = decode(short, record.key, record.value, appended_at)
+        decoded = read(short, record.key, record.value, appended_at)
         if decoded is None:
             batch.ignored += 1
             continue

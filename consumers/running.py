@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from tailrace.consumers.batches import Reader
 from tailrace.consumers.control import Companion
 from tailrace.consumers.kafka_log import KafkaLog
 from tailrace.consumers.postgres.session import Statements
@@ -21,6 +22,8 @@ from tailrace.consumers.search.sink import SearchSink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
 from tailrace.projections.registry import POSTGRES, REDIS, SEARCH, Projection
+from tailrace.schemas.decode import decode
+from tailrace.schemas.glance import glance
 from tailrace.settings import Settings
 
 log = structlog.get_logger()
@@ -45,7 +48,7 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     sink = _sink(settings, projection, postgres, topics)
     kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
     reporter = Reporter(postgres, settings.postgres, projection, owner)
-    worker = Worker(kafka_log, sink, settings.worker, owner, control=reporter)
+    worker = Worker(kafka_log, sink, settings.worker, owner, control=reporter, read=reader_of(projection))
     companions = [
         Companion(name, reporter, run) for name, run in _beside(settings, projection, worker, (kafka, postgres))
     ]
@@ -101,6 +104,11 @@ def _sink(
     if projection.name == SEARCH.name:
         return search_sink(settings, projection, postgres, topics)
     return PostgresSink(postgres, settings.postgres, projection.name, projection.version, topics)
+
+
+def reader_of(projection: Projection) -> Reader:
+    """Only PostgreSQL needs all of an event; what follows it reads there what the event has become."""
+    return decode if projection.name == POSTGRES.name else glance
 
 
 def _stop_on_signals(worker: Worker) -> None:

@@ -13,12 +13,13 @@ import structlog
 
 from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
-from tailrace.consumers.batches import add_records
+from tailrace.consumers.batches import Reader, add_records
 from tailrace.consumers.control import UNCONTROLLED, Control
 from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
 from tailrace.consumers.sink import Sink
+from tailrace.schemas.decode import decode
 from tailrace.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -53,6 +54,7 @@ class Worker:
     owner: str
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     control: Control = UNCONTROLLED
+    read: Reader = decode
     is_standing: bool = field(default=False, init=False)
     """It was paused, and holds nothing that it could still apply."""
 
@@ -297,7 +299,8 @@ class Worker:
             if reading is None:
                 return
             part = records[start : start + YIELD_EVERY_RECORDS]
-            add_records(batch, partition, short, part, epoch=reading.claim.epoch, expected=reading.position)
+            epoch, expected = reading.claim.epoch, reading.position
+            add_records(batch, partition, short, part, epoch=epoch, expected=expected, read=self.read)
             reading.position = part[-1].offset + 1
             await asyncio.sleep(0)  # lets the applier's answers in; a whole batch takes longer than a round trip
 

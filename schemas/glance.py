@@ -1,0 +1,81 @@
+"""Which things an event is about, without judging all of it: what those need who read the rest from PostgreSQL.
+
+A follower (caches, search) asks events only what they touch. To take one for touched that the PostgreSQL projection
+refused costs a read; to overlook one would leave a key or a document behind for good. So ids, key and type are judged
+here, since everything downstream relies on them, and whatever is unusual in any way is left to `decode`.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from tailrace.schemas.catalogue import EVENT_TYPES, EventType
+from tailrace.schemas.decode import VALUE_BYTES_MAX, decode
+from tailrace.schemas.event import Event, Refusal
+from tailrace.schemas.fields import UUID_PATTERN
+
+_IDS: Final = ("message_id", "channel_id", "file_id", "user_id", "workspace_id", "uploader_id")
+_UUID: Final = re.compile(UUID_PATTERN.removesuffix("$"), re.ASCII)
+_UTC_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+
+
+def _ids_of(kind: EventType) -> tuple[tuple[str, bool], ...]:
+    fields = kind.model.model_fields
+    return tuple((name, fields[name].is_required()) for name in _IDS if name in fields)
+
+
+_KNOWN: Final[Mapping[str, tuple[str, tuple[str, ...], int, tuple[tuple[str, bool], ...]]]] = {
+    name: (kind.topic, kind.key, len(kind.models), _ids_of(kind))
+    for name, kind in EVENT_TYPES.items()
+    if kind.topic in {"conversations", "directory", "files", "activity"}
+}
+
+
+def glance(topic: str, key: bytes | None, value: bytes | None, appended_at: datetime | None) -> Event | Refusal | None:
+    """As `decode`, except that an Event's `data` is what the producer wrote: only its ids are judged, times are text.
+
+    Signals are decoded in full, since caches hold what they say.
+    """
+    if value is not None and key is not None and len(value) <= VALUE_BYTES_MAX:
+        event = _usual(topic, key, value, appended_at)
+        if event is not None:
+            return event
+    return decode(topic, key, value, appended_at)
+
+
+def _usual(topic: str, key: bytes, value: bytes, appended_at: datetime | None) -> Event | None:
+    try:
+        found: Any = orjson.loads(value)
+        known = _KNOWN.get(found["type"])
+        data = found["data"]
+        if known is None or known[0] != topic or not _has_ids(data, known[3]):
+            return None
+        keyed_by = next(data[name] for name in known[1] if data[name] is not None)
+        version, time, id_ = found.get("schemaversion", 1), found["time"], found["id"]
+        if (
+            keyed_by.encode() != key
+            or version not in (None, known[2])
+            or not _UUID.fullmatch(id_)
+            or not _UTC_TIME.fullmatch(time)
+        ):
+            return None
+        return Event(
+            found["type"], id_, int(found["sequence"]), datetime.fromisoformat(time), data, found["source"],
+            found["subject"], known[2], None, None, None, topic, appended_at=appended_at,
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        return None
+
+
+def _has_ids(data: dict[str, Any], ids: tuple[tuple[str, bool], ...]) -> bool:
+    """Whether all ids are canonical; an optional one that is absent is put down as None."""
+    for name, is_required in ids:
+        value = data.get(name)
+        if value is None and not is_required:
+            data[name] = None
+        elif not _UUID.fullmatch(value):  # type: ignore[arg-type]  # what is no text raises TypeError, and is left to `decode`
+            return False
+    return True
