@@ -173,10 +173,8 @@ INVITATIONS = Entity(
     fold=_fold_invitation,
 )
 
-_INTEGRATION = (
-    "workspace_id", "app_name", "app_id", "integration_type", "config", "scopes", "channel_id", "status",
-    "last_error", "installed_by",
-)  # fmt: skip
+_INTEGRATION = ("workspace_id", "integration_type", "config", "scopes", "channel_id", "installed_by")
+_INTEGRATION_WITHIN = ("app_name", "app_id", "status", "last_error")
 
 
 def _fold_integration(row: Row, event: Event) -> bool:
@@ -187,6 +185,9 @@ def _fold_integration(row: Row, event: Event) -> bool:
         changed = True
         if kind != "removed":
             assign(row, event.data, _INTEGRATION)
+            app, health = event.data["app"], event.data["health"]
+            row |= {"app_id": app["app_id"], "app_name": app["name"]}
+            row |= {"status": health["status"], "last_error": health["last_error"]}
     if changed:
         row["created_at"] = held_at(registers, "created")
         row["updated_at"] = latest(registers, "integration")
@@ -196,7 +197,7 @@ def _fold_integration(row: Row, event: Event) -> bool:
 INTEGRATIONS = Entity(
     table="collab.integrations",
     key=("integration_id",),
-    columns=(*_INTEGRATION, "created_at", "updated_at", "registers"),
+    columns=(*_INTEGRATION, *_INTEGRATION_WITHIN, "created_at", "updated_at", "registers"),
     types=frozenset(f"collab.integration.{kind}" for kind in ("installed", "updated", "removed")),
     fold=_fold_integration,
     absent=lambda row: not row["registers"]["integration"][3],

@@ -141,9 +141,15 @@ _MODELS: Final[dict[tuple[str, tuple[str, ...]], dict[str, type[Data]]]] = {
     ("trends", ("channel_id",)): {"trend.window_closed": derived.TrendWindowClosed},
 }
 
+_OLDER: Final[dict[str, tuple[type[Data], ...]]] = {
+    "integration.installed": (directory.IntegrationStateV1, directory.IntegrationStateV2),
+    "integration.updated": (directory.IntegrationStateV1, directory.IntegrationStateV2),
+}
+"""Models of the versions before the newest, where there are any."""
+
 EVENT_TYPES: Final[Mapping[str, EventType]] = MappingProxyType(
     {
-        PREFIX + name: EventType(PREFIX + name, model, topic, key)
+        PREFIX + name: EventType(PREFIX + name, model, topic, key, _OLDER.get(name, ()))
         for (topic, key), models in _MODELS.items()
         for name, model in models.items()
     }

@@ -5,6 +5,8 @@ from typing import Literal
 from tailrace.schemas.fields import Data, FreeObject, Id, Int4, Timestamp
 
 WorkspaceRole = Literal["owner", "admin", "member", "guest"]
+IntegrationType = Literal["webhook", "oauth", "bot"]
+IntegrationStatus = Literal["active", "disabled", "error"]
 
 
 class UserProfile(Data):
@@ -91,17 +93,64 @@ class InvitationClosed(Data):
     user_id: Id | None = None
 
 
-class IntegrationState(Data):
+class IntegrationStateV1(Data):
+    """Version 1: the contract's."""
+
     integration_id: Id
     workspace_id: Id
     app_name: str
     app_id: str
-    integration_type: Literal["webhook", "oauth", "bot"]
+    integration_type: IntegrationType
     config: FreeObject
     scopes: list[str]
     channel_id: Id | None = None
-    status: Literal["active", "disabled", "error"]
+    status: IntegrationStatus
     last_error: str | None = None
+    installed_by: Id
+
+
+class App(Data):
+    """Which app it is. `publisher` is who offers it; no table holds that."""
+
+    app_id: str
+    name: str
+    publisher: str | None = None
+
+
+class IntegrationStateV2(Data):
+    """Version 2: what belongs to the app stands together."""
+
+    integration_id: Id
+    workspace_id: Id
+    app: App
+    integration_type: IntegrationType
+    config: FreeObject
+    scopes: list[str]
+    channel_id: Id | None = None
+    status: IntegrationStatus
+    last_error: str | None = None
+    installed_by: Id
+
+
+class Health(Data):
+    """How the integration is doing. `since` is when it came into that status; no table holds that."""
+
+    status: IntegrationStatus
+    last_error: str | None = None
+    since: Timestamp | None = None
+
+
+class IntegrationState(Data):
+    """Version 3: what belongs to its health stands together, too."""
+
+    integration_id: Id
+    workspace_id: Id
+    app: App
+    integration_type: IntegrationType
+    config: FreeObject
+    scopes: list[str]
+    channel_id: Id | None = None
+    health: Health
     installed_by: Id
 
 

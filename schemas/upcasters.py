@@ -70,5 +70,30 @@ def _check(upcaster: Upcaster, chain: list[Upcaster] | None) -> None:
         raise ValueError(f"{step}: a gap: there is none from version {len(chain) + 1}")
 
 
-UPCASTERS: Final = Upcasters((), EVENT_TYPES)
+def _app_together(data: dict[str, Any]) -> dict[str, Any]:
+    """Integration, 1 to 2: `app_id` and `app_name` move into `app`."""
+    rest = _without(data, "app_id", "app_name")
+    return rest | {"app": {"app_id": data["app_id"], "name": data["app_name"]}}
+
+
+def _health_together(data: dict[str, Any]) -> dict[str, Any]:
+    """Integration, 2 to 3: `status` and `last_error` move into `health`."""
+    rest = _without(data, "status", "last_error")
+    return rest | {"health": {"status": data["status"], "last_error": data["last_error"]}}
+
+
+def _without(data: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in names}
+
+
+_INTEGRATION_SUNSET: Final = date(2027, 11, 30)
+
+UPCASTERS: Final = Upcasters(
+    (
+        Upcaster(type_, from_version, from_version + 1, function, _INTEGRATION_SUNSET)
+        for type_ in ("collab.integration.installed", "collab.integration.updated")
+        for from_version, function in ((1, _app_together), (2, _health_together))
+    ),
+    EVENT_TYPES,
+)
 """The steps in force."""

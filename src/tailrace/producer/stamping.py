@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypedDict
@@ -14,6 +15,7 @@ import orjson
 
 from tailrace.producer.clock import HybridClock, wall_clock_us
 from tailrace.producer.connection import Record
+from tailrace.producer.deprecation import warn_if_old
 from tailrace.producer.errors import EventRefused
 from tailrace.producer.ids import EventIds
 from tailrace.schemas import catalogue
@@ -93,12 +95,18 @@ A mapping with `specversion` is a ready CloudEvent and goes out as it is; one wi
 
 def type_of(data: Data) -> str:
     """Return the type whose data the model is; raises `EventRefused` where it serves several types."""
-    types = [event.name for event in catalogue.EVENT_TYPES.values() if event.model is type(data)]
+    types = [event.name for event in catalogue.EVENT_TYPES.values() if type(data) in event.models]
     if len(types) == 1:
         return types[0]
     name = type(data).__name__
     reason = f"type: {name} is the data of {', '.join(types)}" if types else f"type: {name} is no event's data"
     raise EventRefused(RefusalCode.E_SCHEMA, reason, path="type", fix="name the type: publish(TYPE, data)")
+
+
+def version_of(type_: str, data: Data) -> int | None:
+    """Return which version of the type's data the model is; None for a model of another type, which is refused."""
+    kind = catalogue.EVENT_TYPES.get(type_)
+    return kind.models.index(type(data)) + 1 if kind and type(data) in kind.models else None
 
 
 def subject_of(type_: str, data: Mapping[str, Any]) -> str | None:
@@ -140,12 +148,13 @@ class Stamper:
         if isinstance(event, Data):
             event = Draft(type_of(event), event)
         if isinstance(event, Draft):
-            cloud_event = self._stamped({**event.attributes, "type": event.type, "data": _plain(event.data)})
-        elif "specversion" in event:
-            cloud_event = dict(event)
-        else:
-            cloud_event = self._stamped(event)
-        return self._checked(cloud_event)
+            given = {**event.attributes, "type": event.type, "data": _plain(event.data)}
+            if isinstance(event.data, Data):
+                given["schemaversion"] = version_of(event.type, event.data)
+            return self._at_the_version_that_fits(self._stamped(given))
+        if "specversion" in event:
+            return self._checked(event)
+        return self._at_the_version_that_fits(self._stamped(event))
 
     def ready_made(self, cloud_event: Mapping[str, Any]) -> Record:
         """Check an event that has all its attributes already; nothing is filled in. Raises `EventRefused`."""
@@ -165,8 +174,6 @@ class Stamper:
             "time": _rfc3339(_instant(self._now_us())),
             "sequence": given["sequence"] if "sequence" in given else self._clock.next(),
         }
-        if isinstance(type_, str) and type_ in catalogue.EVENT_TYPES and (version := UPCASTERS.current(type_)) > 1:
-            event["schemaversion"] = version
         if data.get("workspace_id") is not None:
             event["workspaceid"] = data["workspace_id"]
         event.update(given)
@@ -175,6 +182,22 @@ class Stamper:
         if isinstance(event["time"], datetime):
             event["time"] = _rfc3339(event["time"])
         return event
+
+    def _at_the_version_that_fits(self, event: dict[str, Any]) -> Record:
+        """The newest version whose model takes the data, unless the caller named one.
+
+        Where none does, the reason is the newest one's: what is written today is meant for it.
+        """
+        kind = catalogue.EVENT_TYPES.get(event["type"]) if isinstance(event.get("type"), str) else None
+        if kind is None or kind.version == 1 or "schemaversion" in event:
+            return self._checked(event)
+        try:
+            return self._checked(event | {"schemaversion": kind.version})
+        except EventRefused as refused:
+            for version in range(kind.version - 1, 0, -1):
+                with suppress(EventRefused):
+                    return self._checked(event | {"schemaversion": version})
+            raise refused  # noqa: TRY201 - a bare `raise` would not name the newest version's reason for sure
 
     def _checked(self, event: Mapping[str, Any]) -> Record:
         value = _serialised(event)
@@ -188,13 +211,14 @@ class Stamper:
             raise _refused(outcome, type_)
         if outcome is None:
             raise AssertionError("only a record without a value decodes to nothing")
+        warn_if_old(outcome.type, event.get("schemaversion") or 1)
         return Record(self._topic(topic), key, value, outcome.id)
 
 
 def _key(type_: catalogue.EventType, event: Mapping[str, Any], value: bytes) -> bytes:
     """Return the contract's key; empty where `data` does not hold it, which the decoder then refuses."""
     data = event.get("data")
-    if event.get("schemaversion", 1) != UPCASTERS.current(type_.name):
+    if (event.get("schemaversion") or 1) != UPCASTERS.current(type_.name):
         # The key's fields are those of the current version; the inbound topic takes any key.
         outcome = decode(catalogue.INBOUND, None, value, None)
         data = outcome.data if isinstance(outcome, Event) else None

@@ -45,18 +45,7 @@ WORKSPACE_PROFILE = (
 )
 MEMBER_PROFILE = ("role", "title", "department", "permissions", "timezone", "invited_by")
 INVITATION = ("workspace_id", "email", "role", "expires_at", "created_by")
-INTEGRATION = (
-    "workspace_id",
-    "app_name",
-    "app_id",
-    "integration_type",
-    "config",
-    "scopes",
-    "channel_id",
-    "status",
-    "last_error",
-    "installed_by",
-)
+INTEGRATION = ("workspace_id", "integration_type", "config", "scopes", "channel_id", "installed_by")
 
 LastSeen = dict[tuple[str, str], datetime]
 """(workspace_id, user_id) → greatest `time` of that user's session and activity events in that workspace."""
@@ -178,8 +167,13 @@ def integrations(log: Log) -> Table:
         removal = integration.last("integration.removed")
         newest = integration.last("integration.installed", "integration.updated", "integration.removed")
         if newest is not None and newest is not removal:
+            app, health = newest.data["app"], newest.data["health"]
             table[key] = {
                 **columns_of(newest, INTEGRATION),
+                "app_name": app["name"],
+                "app_id": app["app_id"],
+                "status": health["status"],
+                "last_error": health["last_error"],
                 "created_at": time_of(integration.first("integration.installed")),
                 "updated_at": newest.time,
             }

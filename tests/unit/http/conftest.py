@@ -14,6 +14,7 @@ import tailrace.schemas
 from tailrace.http.accepting import WAITING_MAX_EVENTS
 from tailrace.http.app import Surroundings, create_app
 from tailrace.producer import Ack, Producer, Record
+from tailrace.schemas.catalogue import EVENT_TYPES
 from tailrace.settings import Settings
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -84,9 +85,9 @@ def client(log: Log) -> Client:
 
 @pytest.fixture(scope="session")
 def samples() -> dict[str, dict[str, Any]]:
-    """One event of each type."""
-    events = (orjson.loads(path.read_bytes()) for path in SAMPLES.glob("*.v1.json"))
-    return {event["type"]: event for event in events}
+    """One event of each type, at its newest version."""
+    files = {name: SAMPLES / f"{name}.v{kind.version}.json" for name, kind in EVENT_TYPES.items()}
+    return {name: orjson.loads(file.read_bytes()) for name, file in files.items()}
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def stamper_of_session() -> Stamper:
 @pytest.fixture(scope="session")
 def samples() -> dict[str, dict[str, Any]]:
     """A whole event of every type of the catalogue, as parsed JSON."""
-    return {name: json.loads((SAMPLES / f"{name}.v1.json").read_text()) for name in EVENT_TYPES}
+    return {name: json.loads((SAMPLES / f"{name}.v{it.version}.json").read_text()) for name, it in EVENT_TYPES.items()}
 
 
 @pytest.fixture

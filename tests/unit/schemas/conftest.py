@@ -20,8 +20,8 @@ Record = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def samples() -> dict[str, Record]:
-    """One structured event of every type of the catalogue, as parsed JSON."""
-    return {name: json.loads((SAMPLES / f"{name}.v1.json").read_text()) for name in EVENT_TYPES}
+    """One structured event of every type of the catalogue at its newest version, as parsed JSON."""
+    return {name: json.loads((SAMPLES / f"{name}.v{it.version}.json").read_text()) for name, it in EVENT_TYPES.items()}
 
 
 @pytest.fixture

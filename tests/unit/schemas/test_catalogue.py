@@ -75,8 +75,9 @@ def test_whole_events_are_described_by_one_json_schema_with_all_types():
 
 
 def test_the_models_of_whole_events_read_every_sample_and_write_it_again():
-    for name in EVENT_TYPES:
-        sample = (Path(tailrace.schemas.__file__).parent / "samples" / f"{name}.v1.json").read_bytes()
+    for name, kind in EVENT_TYPES.items():
+        file = f"{name}.v{kind.version}.json"
+        sample = (Path(tailrace.schemas.__file__).parent / "samples" / file).read_bytes()
         event = ANY_EVENT.validate_json(sample)
         assert isinstance(event, EVENT_MODELS[name])
         assert ANY_EVENT.validate_json(event.model_dump_json()) == event

@@ -181,7 +181,7 @@ def test_a_field_of_another_type_is_e_schema_and_named(type_: str, field: str, v
         ("collab.file.uploaded", "file_size", 2**63 - 1),
         ("collab.file.uploaded", "file_size", 0),
         ("collab.presence.changed", "status", "in a cave"),
-        ("collab.integration.installed", "app_id", "A1"),
+        ("collab.file.uploaded", "mime_type", "odd"),
         ("collab.user.registered", "email", "no e-mail address"),
         ("collab.user.registered", "timezone", "Atlantis/Central"),
         ("collab.message.posted", "content", ""),

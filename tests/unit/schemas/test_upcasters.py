@@ -52,7 +52,9 @@ def author_to_user(data: Fields) -> Fields:
     return {**data, "user_id": data["author"]["id"]}
 
 
-TYPES = EVENT_TYPES | {POSTED: replace(EVENT_TYPES[POSTED], older=(Version1, Version2))}
+TYPES = {
+    name: replace(kind, older=(Version1, Version2) if name == POSTED else ()) for name, kind in EVENT_TYPES.items()
+}
 STEPS = (Upcaster(POSTED, 2, 3, author_to_user), Upcaster(POSTED, 1, 2, text_to_content, sunset=date(2027, 1, 31)))
 
 

@@ -107,14 +107,9 @@ class Given:
     def integration(self, name: str = "integration.installed", integration_id: str = "g1", **more: Any):
         data = {"integration_id": integration_id, "workspace_id": "w1"}
         if name != "integration.removed":
-            data |= {
-                "app_name": "Bot",
-                "app_id": "b",
-                "integration_type": "bot",
-                "config": {"a": 1},
-                "scopes": ["read"],
-            }
-            data |= {"channel_id": None, "status": "active", "last_error": None, "installed_by": "ana"}
+            data |= {"app": {"app_id": "b", "name": "Bot", "publisher": None}, "integration_type": "bot"}
+            data |= {"config": {"a": 1}, "scopes": ["read"], "channel_id": None, "installed_by": "ana"}
+            data["health"] = {"status": more.pop("status", "active"), "last_error": None, "since": None}
         return self.event(name, **(data | more))
 
     # ── conversations ──
