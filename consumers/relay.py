@@ -8,6 +8,7 @@ import asyncpg
 import orjson
 from aiokafka import AIOKafkaProducer
 
+from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.postgres.session import Statements
 from tailrace.schemas.dead_letters import DeadLetter, Headers, dead_letter_headers
 
@@ -52,6 +53,7 @@ async def relay_once(
         ]
         for future in sent:
             await future
+        crash_point("relayed")
         await connection.execute(
             statements["mark_relayed"],
             projection,

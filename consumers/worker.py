@@ -15,6 +15,7 @@ from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
 from tailrace.consumers.batches import Reader, add_records
 from tailrace.consumers.control import UNCONTROLLED, Control
+from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
@@ -131,6 +132,7 @@ class Worker:
         self._draining = True
         log.info("partitions_revoked", partitions=len(partitions))
         await self._drain()
+        crash_point("drained")
         await self._commit(force=True)
         for partition in partitions:
             self._reading.pop(partition, None)
@@ -169,6 +171,7 @@ class Worker:
             self.sink.discard()
             log.warning("claim_failed", error=type(error).__name__)
             return
+        crash_point("claimed")
         positions: dict[TopicPartition, int] = {}
         for partition in wanted & self._unclaimed:
             claim = claims[partition]
@@ -330,3 +333,4 @@ class Worker:
             self._committed_at = now
             positions, self._applier.reached = self._applier.reached, {}
             await self.log.commit(positions)
+            crash_point("told_kafka")

@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from tailrace.consumers.batch import Batch, Outcome
+from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.faults import fault_of
 from tailrace.consumers.guard import RefusalGuard
 from tailrace.consumers.postgres.apply import apply_events
@@ -167,18 +168,23 @@ class PostgresSink:
     async def _transaction(self, connection: asyncpg.Connection, batch: Batch, apply: Apply) -> Outcome:
         session = Session(connection, self.progress.statements)
         await connection.execute(self._begin)
+        crash_point("begun")
         if not await self.progress.advance(session, batch.spans):
             await connection.execute("ROLLBACK")
             await self.progress.explain_fence(batch.spans)
             return Outcome(events=len(batch.events), refused=len(batch.refusals))
+        crash_point("advanced")
         letters = Letters(session, self.progress.projection, self.topics, batch)
         await letters.load()
         events = [*letters.woken, *batch.events]
         structural = any(event.topic in STRUCTURAL_TOPICS for event in events)
         await session.fetch("couple_exclusive" if structural else "couple_shared", self._settings.schema_collab)
         outcome, guard = await apply(session, letters, events)
+        crash_point("applied")
         outcome.refused = await letters.write()
+        crash_point("complete")
         await connection.execute("COMMIT")
+        crash_point("committed")
         if batch.guard is not None and guard is not None:
             batch.guard.adopt(guard)
         return outcome

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import asyncpg
 
-from tailrace.consumers.batch import Span, TopicPartition
+from tailrace.consumers.batch import Batch, Span, TopicPartition
+from tailrace.consumers.postgres.letters import settle_for_follower
 from tailrace.consumers.postgres.progress_store import ProgressStore, Spans
 from tailrace.consumers.postgres.session import Session
 from tailrace.consumers.progress import Claim
@@ -67,18 +68,24 @@ class FollowerProgress(ProgressStore):
             await asyncio.sleep(pause)
             pause = min(pause * 2, POLL_MAX_S)
 
-    async def move(self, spans: Spans) -> None:
-        """Move the progress in a transaction of its own. Raises `FencedError` where it is not ours."""
+    async def move(self, batch: Batch, topics: Mapping[str, str]) -> int:
+        """Move the progress and keep the batch's dead letters, in a transaction of their own; returns the refused.
+
+        `topics` maps short to full names. Raises `FencedError` where the progress is not ours.
+        """
         connection = await self.connection()
+        session = Session(connection, self.statements)
         await connection.execute("BEGIN")
         try:
-            if await self.advance(Session(connection, self.statements), spans):
+            if await self.advance(session, batch.spans):
+                refused = await settle_for_follower(session, self.projection, topics, batch)
                 await connection.execute("COMMIT")
-                return
+                return refused
         finally:
             if connection.is_in_transaction():
                 await connection.execute("ROLLBACK")
-        await self.explain_fence(spans)
+        await self.explain_fence(batch.spans)
+        return 0
 
 
 def _missing(rows: Iterable[asyncpg.Record], spans: Mapping[TopicPartition, Span]) -> bool:

@@ -7,6 +7,7 @@ are of the newest state, and writes are refused where Redis holds something newe
 from collections.abc import Mapping
 
 from tailrace.consumers.batch import Batch, Outcome
+from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.postgres import sink as postgres
 from tailrace.consumers.redis.following import FollowerProgress
 from tailrace.consumers.redis.reading import Reader, Wanted
@@ -77,8 +78,9 @@ class RedisSink:
     async def apply(self, batch: Batch) -> Outcome:
         """Apply a batch and move its progress; at least once, which is as good as once.
 
-        Raises `FencedError` with nothing moved: what was written was right whoever wrote it. Raises
-        `PreconditionError` where Redis evicts keys without a lifetime.
+        Events that a projection failed on become dead letters of this one; what the contract refuses is recorded once,
+        by the projection `postgres`. Raises `FencedError` with nothing moved: what was written was right whoever wrote
+        it. Raises `PreconditionError` where Redis evicts keys without a lifetime.
         """
         if not self._is_checked:
             await self.store.check_policy()
@@ -99,5 +101,7 @@ class RedisSink:
         await self.writer.refresh(reader, wanted, expand=expansion)
         if await self.writer.unread.give_birth(reader, births):
             raise UnreachableError("Redis goes on losing unread counts while they are written", fix="tailrace doctor")
-        await self.progress.move(batch.spans)
-        return Outcome(events=len(batch.events))
+        crash_point("cached")
+        refused = await self.progress.move(batch, self.topics)
+        crash_point("followed")
+        return Outcome(events=len(batch.events), refused=refused)

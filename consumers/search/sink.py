@@ -13,7 +13,10 @@ import asyncpg
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from tailrace.consumers.batch import Batch, Outcome, TopicPartition
+from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
+from tailrace.consumers.crash_points import crash_point
+from tailrace.consumers.faults import Fault
+from tailrace.consumers.postgres.letters import settle_for_follower
 from tailrace.consumers.postgres.progress_store import ProgressStore
 from tailrace.consumers.postgres.session import Session
 from tailrace.consumers.postgres.sink import is_retryable, is_unreachable
@@ -25,7 +28,7 @@ from tailrace.consumers.search.reading import Database, Indexed, Reach, document
 from tailrace.consumers.search.routing import wanted_moves
 from tailrace.projections.documents import Dirty, dirty_documents
 from tailrace.projections.registry import POSTGRES
-from tailrace.schemas.event import Event
+from tailrace.schemas.event import Event, Refusal
 from tailrace.schemas.refusals import RefusalCode
 from tailrace.settings import ElasticsearchSettings
 
@@ -95,7 +98,8 @@ class SearchSink:
     async def apply(self, batch: Batch) -> Outcome:
         """Index what the batch makes dirty, as it is now, and move the progress.
 
-        Refused records are the PostgreSQL projection's to record; here they only move the position.
+        What the contract refuses is recorded once, by the projection `postgres`; documents that Elasticsearch refuses
+        and events that a projection failed on become dead letters of this one.
         """
         dirty = dirty_documents(batch.events)
         await self._keep_distance(len(batch.events))
@@ -108,7 +112,8 @@ class SearchSink:
             layout = await self._layouts.current()
             found, moves = await self._reach(batch, dirty)
             rejected = await self._index(layout, found)
-            if await self._commit(batch, layout, found.jobs | moves, self._letters(batch, dirty, rejected)):
+            crash_point("indexed")
+            if await self._commit(batch, layout, found.jobs | moves, self._refused(batch, dirty, rejected)):
                 return Outcome(events=len(batch.events), refused=len(batch.refusals))
             self._layouts.forget()
         raise UnsettledError
@@ -177,7 +182,7 @@ class SearchSink:
             return await self.writer.send(writes)
 
     async def _commit(
-        self, batch: Batch, layout: Layout, jobs: Iterable[tuple[str, str]], letters: list[tuple[object, ...]]
+        self, batch: Batch, layout: Layout, jobs: Iterable[tuple[str, str]], refused: list[tuple[Record, Refusal]]
     ) -> bool:
         """Move the progress; False, with nothing moved, where the layout is not the one that was written by."""
         connection = await self.progress.connection()
@@ -194,11 +199,9 @@ class SearchSink:
                 return True
             for kind, subject in sorted(jobs):
                 await connection.execute(self._database.texts["request_job"], kind, subject)
-            if letters:
-                columns = [list(column) for column in zip(*letters, strict=True)]
-                texts = self._database.texts
-                await connection.execute(texts["reject_documents"], self.progress.projection, *columns)
+            await settle_for_follower(session, self.progress.projection, self.topics, batch, refused)
             await connection.execute("COMMIT")
+            crash_point("followed")
         finally:
             if not connection.is_closed() and connection.is_in_transaction():
                 await self._rollback(connection)
@@ -210,9 +213,9 @@ class SearchSink:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self.progress.discard()
 
-    def _letters(self, batch: Batch, dirty: Dirty, rejected: Iterable[Rejection]) -> list[tuple[object, ...]]:
-        """Rows of dead letters: each document that was rejected, under the event that touched it last."""
-        letters: dict[tuple[str, int, int], tuple[object, ...]] = {}
+    def _refused(self, batch: Batch, dirty: Dirty, rejected: Iterable[Rejection]) -> list[tuple[Record, Refusal]]:
+        """Records of dead letters: each document that was rejected, under the event that touched it last."""
+        refused: dict[tuple[str, int, int], tuple[Record, Refusal]] = {}
         for write, reason in rejected:
             log.error("document_rejected", index=write.target, document=write.id, reason=reason)
             ids = [write.id, *write.id.split(":")[::-1]]
@@ -220,12 +223,9 @@ class SearchSink:
             if event is None:
                 continue
             record = batch.record_of(event, self.topics)
-            letters[record.topic, record.partition, record.offset] = (
-                record.topic, record.partition, record.offset, record.key, str(RefusalCode.E_STORE),
-                f"Elasticsearch refused the document: {reason}", record.value, event.type,
-                event.id, event.data.get("workspace_id"),
-            )  # fmt: skip
-        return list(letters.values())
+            fault = Fault(RefusalCode.E_STORE, f"Elasticsearch refused the document: {reason}")
+            refused[record.topic, record.partition, record.offset] = record, fault.refusal_of(event)
+        return list(refused.values())
 
 
 def _partition(event: Event, topics: Mapping[str, str]) -> TopicPartition:

@@ -87,14 +87,6 @@ FROM runtime.search_jobs ORDER BY requested_at
 -- name: open_jobs
 SELECT count(*) FROM runtime.search_jobs WHERE state IN ('waiting', 'running')
 
--- name: reject_documents
-INSERT INTO runtime.dead_letters AS d
-    (projection, topic, partition, "offset", key, code, reason, raw, event_type, event_id, workspace_id)
-SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[],
-                         $9::text[], $10::text[], $11::text[])
-ON CONFLICT (projection, topic, partition, "offset") DO UPDATE
-SET attempts = d.attempts + 1, last_failed_at = now(), reason = excluded.reason, resolved_at = NULL
-
 -- name: begin_move
 INSERT INTO runtime.search_routes AS r (workspace_id, moving_to) VALUES ($1, $2)
 ON CONFLICT (workspace_id) DO UPDATE SET moving_to = excluded.moving_to, changed_at = now()
