@@ -6,6 +6,10 @@ FROM runtime.progress WHERE projection = $1 AND version = $2
 SELECT (SELECT count(*) FROM runtime.dead_letters WHERE projection = $1 AND resolved_at IS NULL) AS dead_letters,
        (SELECT count(*) FROM runtime.parked_events WHERE projection = $1) AS parked
 
+-- name: newest_letters
+SELECT DISTINCT ON (projection) projection, code, reason, last_failed_at
+FROM runtime.dead_letters WHERE resolved_at IS NULL ORDER BY projection, last_failed_at DESC
+
 -- name: announce
 INSERT INTO runtime.progress (projection, version, topic, partition, next_offset)
 SELECT $1, $2, t.topic, t.partition, t.beginning FROM unnest($3::text[], $4::int[], $5::bigint[]) AS t (topic, partition, beginning)

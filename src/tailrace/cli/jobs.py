@@ -8,6 +8,7 @@ import typer
 from tailrace.cli.output import Output, OutputOption, note, print_json, print_table
 from tailrace.errors import PartlyDoneError, TailraceError
 from tailrace.settings import load_settings
+from tailrace.telemetry import configure_logging
 
 if TYPE_CHECKING:
     from tailrace.operations.jobs import Job
@@ -139,6 +140,7 @@ def resume(job_id: JobId, reason: Reason = None, output: OutputOption = Output.T
     from tailrace.operations.jobs import jobs
 
     settings = load_settings()
+    configure_logging(settings.log)
     with audited(settings, "jobs resume", job_id, reason) as entry, jobs(settings) as desk:
         found = desk.get_job(job_id)
         entry.target, entry.before = found.job_id, {"state": found.state}
@@ -152,6 +154,7 @@ def _ask(what: Any, job_id: str, reason: str | None, output: Output) -> None:
     from tailrace.operations.jobs import jobs
 
     settings = load_settings()
+    configure_logging(settings.log)
     with audited(settings, f"jobs {what}", job_id, reason) as entry, jobs(settings) as desk:
         found = desk.get_job(job_id)
         entry.target, entry.before = found.job_id, {"state": found.state}

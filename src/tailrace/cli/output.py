@@ -44,13 +44,18 @@ def print_json(document: Any) -> None:
 
 def print_table(columns: list[str], rows: list[list[Any]], *, title: str | None = None) -> None:
     """Print a table on stdout; numbers are right-aligned, None is `–` (unknown is never 0)."""
+    stdout.print(table_of(columns, rows, title=title))
+
+
+def table_of(columns: list[str], rows: list[list[Any]], *, title: str | None = None) -> Table:
+    """The table that `print_table` prints."""
     table = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*("–" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    stdout.print(table)
+    return table
 
 
 def note(message: str) -> None:

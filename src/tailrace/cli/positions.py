@@ -1,10 +1,12 @@
 """`tailrace wait` and `tailrace lag`: how far the projections are."""
 
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
 from tailrace.cli.output import Output, OutputOption, note, print_json, print_table, stderr
+from tailrace.cli.projections import print_projections, projections_document
 from tailrace.errors import PartlyDoneError, ThresholdError
 
 
@@ -46,6 +48,7 @@ def wait(
 
 
 def lag(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[PROJECTION]...", help="None: all.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Exit code 10 when a projection is further behind.")] = None,
     partitions: Annotated[bool, typer.Option("--partitions", help="One line for each partition.")] = False,
     output: OutputOption = Output.TABLE,
@@ -56,10 +59,10 @@ def lag(
     """
     import asyncio
 
-    from tailrace.operations.positions import positions
+    from tailrace.operations.overview import overview
     from tailrace.settings import load_settings
 
-    found = asyncio.run(positions(load_settings()))
+    found = asyncio.run(overview(load_settings(), datetime.now(UTC), names or ()))
     if output is Output.JSON:
         print_json(projections_document(found))
     elif partitions:
@@ -68,71 +71,13 @@ def lag(
             [
                 [f.name, p.topic, p.partition, p.next_offset, p.end, p.lag, p.append_time, p.owner, p.halted_code]
                 for f in found
-                for p in f.partitions
+                for p in f.position.partitions
             ],
         )
     else:
         print_projections(found)
-    if max_seconds is not None and (late := [f.name for f in found if (f.behind_s or 0) > max_seconds]):
-        raise ThresholdError(f"more than {max_seconds:g} s behind: {', '.join(late)}")
-
-
-def projections_document(found: Any) -> dict[str, Any]:
-    """Projections as JSON; numbers that are not known are null."""
-    from tailrace.operations.halts import way_out
-
-    return {
-        "projections": {
-            f.name: {
-                "version": f.version,
-                "state": f.state,
-                "lag": f.lag,
-                "behind_seconds": f.behind_s,
-                "dead_letters": f.dead_letters,
-                "parked": f.parked,
-                "data_to": f.event_time,
-                "partitions": [
-                    {
-                        "topic": p.topic,
-                        "partition": p.partition,
-                        "next_offset": p.next_offset,
-                        "end_offset": p.end,
-                        "lag": p.lag,
-                        "append_time": p.append_time,
-                        "owner": p.owner,
-                        "halted": p.halted_code
-                        and {"code": p.halted_code, "reason": p.halted_reason, "fix": way_out(f.name, p)},
-                    }
-                    for p in f.partitions
-                ],
-            }
-            for f in found
-        }
-    }
-
-
-def print_projections(found: Any) -> None:
-    """Print one line for each projection, and one for each halted partition with its way out."""
-    from tailrace.operations.halts import way_out
-
-    print_table(
-        ["PROJECTION", "VERSION", "STATE", "PARTS", "LAG", "BEHIND", "DEAD", "PARKED", "DATA TO (UTC)"],
-        [
-            [
-                f.name,
-                f.version,
-                f.state,
-                len(f.partitions),
-                f.lag,
-                None if f.behind_s is None else f"{f.behind_s:.1f}s",
-                f.dead_letters,
-                f.parked,
-                None if f.event_time is None else f.event_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            ]
-            for f in found
-        ],
-    )
-    for f in found:
-        for p in f.halted:
-            note(f"{f.name}: {p.topic}/{p.partition} halted ({p.halted_code}): {p.halted_reason}")
-            note(f"  fix  {way_out(f.name, p)}")
+    if max_seconds is not None:
+        started = (f for f in found if f.state != "new")
+        late = [f.name for f in started if f.behind_s is None or f.behind_s > max_seconds]
+        if late:
+            raise ThresholdError(f"more than {max_seconds:g} s behind, or nobody knows: {', '.join(late)}")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -72,17 +72,6 @@ class ProjectionPosition:
         """Records not applied yet; None where a partition with records has no position."""
         lags = [partition.lag for partition in self.partitions]
         return None if None in lags else sum(lag for lag in lags if lag is not None)
-
-    @property
-    def behind_s(self) -> float | None:
-        """Seconds since the oldest partition that lags was last applied to by append time; 0 when nothing lags."""
-        behind = [p for p in self.partitions if p.lag != 0]
-        if not behind:
-            return 0.0
-        times = [p.append_time for p in behind]
-        if None in times:
-            return None
-        return max(0.0, (datetime.now(UTC) - min(t for t in times if t is not None)).total_seconds())
 
     @property
     def event_time(self) -> datetime | None:
