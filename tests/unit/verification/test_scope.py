@@ -1,5 +1,6 @@
 """Which rows a scope takes, and which events a difference is explained by."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_a_channel_a_key_a_partition_and_a_workspace_take_their_own(log: list[An
 def test_a_sample_takes_whole_channels_and_always_the_same(log: list[Any], folded: Fold):
     shares = [messages(log, folded, Scope(share=share / 20)) for share in range(1, 21)]
     assert shares[-1] == {"m1", "m2"}
-    assert all(less <= more for less, more in zip(shares, shares[1:], strict=False))
+    assert all(less <= more for less, more in itertools.pairwise(shares))
     scope = Scope(share=0.5)
     assert {c for c in ("c1", "c2") if scope.takes("conversations", c.encode())} == {
         "c" + message[1] for message in messages(log, folded, scope)
