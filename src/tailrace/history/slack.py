@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from tailrace.errors import InvalidInputError
 from tailrace.history.generated import EventWriter, Generated, Moment
+from tailrace.history.reading import UnreadableFileError
 from tailrace.history.report import Report
 from tailrace.history.slack_channels import Channels, Room
 from tailrace.history.slack_days import entries, leftovers
@@ -28,10 +29,10 @@ from tailrace.history.slack_export import SlackExport
 from tailrace.history.slack_files import Files
 from tailrace.history.slack_messages import Messages
 from tailrace.history.slack_people import People, WorkspaceFacts
-from tailrace.history.slack_source import UnreadableFileError
 from tailrace.history.slack_survey import survey
 from tailrace.history.slack_text import TextReader
-from tailrace.history.slack_values import EARLIEST_US, SlackIds, first_text, micros
+from tailrace.history.slack_values import EARLIEST_US, SlackIds, micros
+from tailrace.history.values import first_text
 
 Progress = Callable[[int, int], None]
 """Called with the day files done and the day files in all."""

@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tailrace.errors import InvalidInputError
-from tailrace.history.slack_source import (
-    ExportFiles,
-    ExportLimits,
-    UnreadableFileError,
-    open_files,
-    parse_json,
-)
+from tailrace.history.reading import ExportLimits, UnreadableFileError, parse_json
+from tailrace.history.slack_source import ExportFiles, open_files
 
 Raw = Mapping[str, Any]
 """An object of the export, as it came."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tailrace.history.slack_values import first_text, object_of, objects_of
+from tailrace.history.values import first_text, object_of, objects_of
 
 _REFERENCE = re.compile(r"<([^<>]+)>")
 _SCHEMES: Final = ("mailto:", "tel:")
