@@ -91,7 +91,7 @@ def footer(found: Sequence["ProjectionStatus"]) -> str:
     needs = f"{len(bad)} need{'s' if len(bad) == 1 else ''} attention ({', '.join(bad)})" if bad else "all is well"
     asof = max((one.now for one in found), default=None)
     when = "" if asof is None else f" · data as of {asof.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
-    return f"{len(found)} projections · {needs}{when}"
+    return f"{len(found)} projection{'' if len(found) == 1 else 's'} · {needs}{when}"
 
 
 def print_projections(found: Sequence["ProjectionStatus"]) -> None:

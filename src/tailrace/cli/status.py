@@ -1,6 +1,7 @@
 """`tailrace status`: what runs and how it does."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -50,9 +51,11 @@ def status(
             raise UsageError("--watch draws, -o json prints one document", fix="leave one of them out")
         _watch(lambda: _found(settings, names or ()))
         return
-    servers = stack.status(settings)
-    # Each section is a part of the document and a table of its own.
-    found, why_not = _found(settings, names or ())
+    # Each section is a part of the document and a table of its own; neither waits for the other.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asked = pool.submit(stack.status, settings)
+        found, why_not = _found(settings, names or ())
+        servers = asked.result()
     if output is Output.JSON:
         print_json({**document(servers), **(projections_document(found) if found else {"projections": None})})
     else:

@@ -13,8 +13,8 @@ import psycopg
 import structlog
 
 from tailrace.errors import NotFoundError, PreconditionError, UsageError
+from tailrace.operations.audit import actor
 from tailrace.operations.database import connection
-from tailrace.operations.dead_letters import actor
 from tailrace.operations.positions import NO_TOPIC, PartitionPosition, ProjectionPosition, positions
 from tailrace.projections.registry import PROJECTIONS
 from tailrace.settings import Settings

@@ -18,9 +18,7 @@ from aiokafka.errors import KafkaError
 
 from tailrace.addresses import resolve
 from tailrace.errors import PreconditionError, UnreachableError
-from tailrace.operations.caches import are_whole
 from tailrace.operations.database import connection
-from tailrace.operations.search_visibility import refresh_search
 from tailrace.operations.topics import topic_partitions
 from tailrace.projections.registry import POSTGRES, PROJECTIONS, REDIS, SEARCH, Projection
 from tailrace.settings import Settings
@@ -200,6 +198,8 @@ async def wait(settings: Settings, timeout_s: float, watch: Watch = lambda _left
     Returns what is missing when the time is up: records by projection (for caches that are being filled, 1), empty when
     everything is applied. A halted partition ends the wait at once, since it does not move by itself.
     """
+    from tailrace.operations.caches import are_whole  # its drivers take longer to load than `status` to answer
+
     wanted = list(PROJECTIONS.values())
     async with _reader(settings) as reader:
         bounds = await _bounds(reader, settings, wanted)
@@ -249,6 +249,8 @@ def _announce(settings: Settings, wanted: Sequence[Projection], bounds: Bounds) 
 
 async def _show(settings: Settings, stored: dict[str, Any]) -> None:
     """Make what was indexed visible: a search sees a write only after the next refresh, some seconds later."""
+    from tailrace.operations.search_visibility import refresh_search
+
     if any(stored[SEARCH.name]["rows"].values()):
         await refresh_search(settings)
 

@@ -122,7 +122,7 @@ def test_the_watch_says_why_there_is_nothing_to_draw():
 
 
 def test_when_all_is_well_the_footer_says_so():
-    assert footer([status()]) == "1 projections · all is well · data as of 2026-11-20T12:04:31Z"
+    assert footer([status()]) == "1 projection · all is well · data as of 2026-11-20T12:04:31Z"
 
 
 @pytest.mark.parametrize(
