@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import faust
 import structlog
 
 from tailrace.addresses import resolve
-from tailrace.settings import Settings
+from tailrace.settings import Settings, StreamSettings
 from tailrace.streams.companion import Companion
 from tailrace.streams.pipeline import Pipeline
 from tailrace.streams.reading import Reader
@@ -20,11 +20,6 @@ from tailrace.streams.stream import Stream
 from tailrace.streams.transport import Transport, anchors_of
 
 log = structlog.get_logger()
-
-BATCH_EVENTS_MAX: Final = 1_000
-BATCH_AGE_S: Final = 0.05
-BUFFER_EVENTS_MAX: Final = 16_384
-COMMIT_INTERVAL_S: Final = 1.0
 
 
 class Connection(Protocol):
@@ -71,7 +66,7 @@ def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | N
     bootstrap = resolve(settings).kafka
     source = settings.topic(stream.source)
     reader = Reader(bootstrap, source, stream.source, settings.kafka)
-    sender = Sender(bootstrap, settings.topic, settings.kafka)
+    sender = Sender(bootstrap, settings.topic, settings.kafka, settings.streams.send_timeout_s)
     clock = now or (lambda: datetime.now(UTC))
     companion = None if stream.beside is None else Companion(bootstrap, settings, stream.beside)
     look_around = None if companion is None else companion.catch_up
@@ -86,8 +81,8 @@ def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | N
         topic_disable_leader=True,
         value_serializer="raw",
         key_serializer="raw",
-        stream_buffer_maxsize=BUFFER_EVENTS_MAX,
-        broker_commit_interval=COMMIT_INTERVAL_S,
+        stream_buffer_maxsize=settings.streams.buffer_max_events,
+        broker_commit_interval=settings.streams.commit_interval_ms / 1_000,
         broker_session_timeout=settings.kafka.session_timeout_ms / 1_000,
         broker_request_timeout=settings.kafka.request_timeout_ms / 1_000,
         loop=asyncio.get_running_loop(),
@@ -95,7 +90,7 @@ def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | N
     app.transport = Transport(app, bootstrap, settings.kafka, pipeline.position)
     made = StreamApp(stream, app, pipeline, (sender, reader, *([companion] if companion else [])), reader)
     _follow_assignment(made)
-    _add_agent(made, app.topic(source, key_type=bytes, value_type=bytes))
+    _add_agent(made, app.topic(source, key_type=bytes, value_type=bytes), settings.streams)
     return made
 
 
@@ -114,11 +109,12 @@ def _follow_assignment(made: StreamApp) -> None:
     made.faust.on_partitions_assigned.connect(assigned, weak=False)
 
 
-def _add_agent(made: StreamApp, topic: Any) -> None:
+def _add_agent(made: StreamApp, topic: Any, bounds: StreamSettings) -> None:
     short = made.stream.source
+    within_s = bounds.batch_max_age_ms / 1_000
 
     async def agent(stream: Any) -> None:
-        async for events in stream.take_events(BATCH_EVENTS_MAX, within=BATCH_AGE_S):
+        async for events in stream.take_events(bounds.batch_max_events, within=within_s):
             generation = made.faust.consumer_generation_id
             records = [
                 Record(

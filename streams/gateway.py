@@ -38,7 +38,7 @@ class _Gateway:
     def fold(self, record: Record) -> Folded:
         return forward(record, self._source)
 
-    def settle(self, now: datetime) -> Sequence[Output]:
+    def settle(self, now: datetime | None) -> Sequence[Output]:
         del now
         return ()
 

@@ -129,7 +129,7 @@ class Notifications:
                     channel.profile = order, event.data["channel_type"]
         return ()
 
-    def settle(self, now: datetime) -> Sequence[Output]:
+    def settle(self, now: datetime | None) -> Sequence[Output]:
         """Nothing waits for time to pass."""
         del now
         return ()

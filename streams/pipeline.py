@@ -8,12 +8,14 @@ above it means that records are missing between, and these are read from the log
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import structlog
 
+from tailrace.errors import TailraceError
 from tailrace.schemas.dead_letters import DeadLetter, dead_letter_headers
 from tailrace.schemas.event import Refusal
 from tailrace.schemas.refusals import RefusalCode
@@ -59,7 +61,7 @@ async def _nothing() -> None:
 class Pipeline:
     """The partitions of one stream in one process. `anchors` says where Kafka's commits stand, by partition.
 
-    Every method may raise `UnreachableError` or `PreconditionError`; the process must then end, and another one
+    Every method may raise a `TailraceError`; the process must then end, and another one
     starts from what is committed. `look_around` brings what a stream keeps of other topics up to date; it is awaited
     before every batch.
     """
@@ -82,6 +84,7 @@ class Pipeline:
         self._look_around = look_around or _nothing
         self._lanes: dict[int, Lane] = {}
         self._busy = asyncio.Lock()
+        self._is_whole = True
 
     def position(self, partition: int) -> int | None:
         """Offset that may be committed; None where nothing was done yet. Safe to call from another thread."""
@@ -104,7 +107,7 @@ class Pipeline:
         by_partition: dict[int, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
-        async with self._busy:
+        async with self._all_or_nothing():
             outputs: list[Output] = []
             await self._look_around()
             for partition, some in by_partition.items():
@@ -122,10 +125,23 @@ class Pipeline:
 
     async def tick(self, anchors: Mapping[int, int | None]) -> None:
         """Send what has become final although no record came, also where none has come since the assignment."""
-        async with self._busy:
+        async with self._all_or_nothing():
             for partition, anchor in anchors.items():
                 lane = await self._lane(partition, anchor)
                 await self._send(self._settled(lane, partition))
+
+    @asynccontextmanager
+    async def _all_or_nothing(self) -> AsyncIterator[None]:
+        """One at a time; after one that was cut short, by an error or by cancelling it, no position moves any more.
+
+        Its outputs have left the state, and nobody knows whether they have arrived.
+        """
+        async with self._busy:
+            if not self._is_whole:
+                raise TailraceError(f"stream {self.stream.name}: a batch was cut short", fix="run it again")
+            self._is_whole = False
+            yield
+            self._is_whole = True
 
     async def _lane(self, partition: int, anchor: int | None) -> Lane:
         """The partition's lane, with everything folded that was committed, by whomever."""
@@ -145,7 +161,8 @@ class Pipeline:
                 self.totals.caught_up += len(stretch)
         lane.seen = lane.position = max(lane.seen, anchor)
         if self.stream.memory:
-            lane.work.settle(self._now())  # whoever committed this has sent it
+            # Whoever committed this has sent it; but not what only the clock has made final, so that is still to come.
+            lane.work.settle(None)
         lane.resumed = True
         log.info("stream_partition_ready", stream=self.stream.name, partition=partition, position=lane.position)
         return lane

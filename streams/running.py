@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -13,6 +14,7 @@ from tailrace.addresses import resolve
 from tailrace.errors import TailraceError
 from tailrace.settings import Settings
 from tailrace.streams.app import StreamApp
+from tailrace.streams.pulse import watch_the_loop
 from tailrace.streams.reading import Reader
 from tailrace.streams.registry import create_app
 from tailrace.streams.transport import anchors_of
@@ -39,6 +41,7 @@ async def run_streams(settings: Settings, names: Sequence[str], leave: Callable[
         logging.getLogger(name).setLevel(logging.CRITICAL)
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
+    watch_the_loop(settings.streams.stall_timeout_s)
     apps: list[StreamApp] = []
     try:
         for name in names:
@@ -55,8 +58,8 @@ async def run_streams(settings: Settings, names: Sequence[str], leave: Callable[
 async def _run_until(stopping: asyncio.Event, apps: Sequence[StreamApp], settings: Settings) -> None:
     """Return when `stopping` is set; raise the first fault of an app or of what tends it."""
     told = asyncio.create_task(stopping.wait())
-    beside = [asyncio.create_task(_tick(app)) for app in apps]
-    beside += [asyncio.create_task(_watch(app, settings)) for app in apps]
+    ticks = [asyncio.create_task(_tick(app, stopping)) for app in apps]
+    beside = [*ticks, *(asyncio.create_task(_watch(app, settings)) for app in apps)]
     waited: list[asyncio.Future[Any]] = [told, *beside, *(app.failed for app in apps)]
     try:
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -66,26 +69,33 @@ async def _run_until(stopping: asyncio.Event, apps: Sequence[StreamApp], setting
         for task in beside:
             if task.done():
                 task.result()
+        # Cut short, a tick would spoil the batch that Faust may still finish behind it.
+        await asyncio.wait(ticks, timeout=settings.worker.drain_timeout_s)
     finally:
         told.cancel()
         for task in beside:
             task.cancel()
 
 
-async def _tick(app: StreamApp) -> None:
+async def _tick(app: StreamApp, stopping: asyncio.Event) -> None:
     while True:
-        await asyncio.sleep(TICK_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), TICK_S)
+        if stopping.is_set():
+            return
         await app.pipeline.tick(anchors_of(app.faust.consumer))
 
 
 async def _watch(app: StreamApp, settings: Settings) -> None:
     """Tell when the stream is ready; raise where Faust crashed or stands still."""
-    watchdog = Watchdog(settings.worker.stall_timeout_s)
+    watchdog = Watchdog(settings.streams.stall_timeout_s)
     ready = False
     while True:
         await asyncio.sleep(TICK_S if not ready else WATCH_EVERY_S)
         if app.faust.should_stop:
             kind = type(app.faust.crash_reason).__name__ if app.faust.crash_reason else "it stopped by itself"
+            # If the broker is away, that is why, and this raises as much.
+            await app.reader.ends(app.assigned or {0})
             raise TailraceError(f"stream {app.stream.name}: Faust crashed ({kind})", fix="run it again")
         partitions = app.assigned
         positions = {partition: app.pipeline.seen(partition) for partition in partitions}

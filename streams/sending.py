@@ -16,7 +16,6 @@ VALUE_BYTES_MAX: Final = 4 * 2**20 - 64 * 2**10
 REQUEST_BYTES_MAX: Final = 5 * 2**20
 BATCH_BYTES: Final = 256 * 2**10
 LINGER_MS: Final = 5
-SEND_TIMEOUT_S: Final = 60.0
 CLOSE_TIMEOUT_S: Final = 10.0
 
 
@@ -27,8 +26,9 @@ class Sender:
     it a deadline.
     """
 
-    def __init__(self, bootstrap: str, topic: Callable[[str], str], settings: KafkaSettings) -> None:
+    def __init__(self, bootstrap: str, topic: Callable[[str], str], settings: KafkaSettings, timeout_s: float) -> None:
         self._topic = topic
+        self._timeout_s = timeout_s
         self._bootstrap = bootstrap
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
@@ -44,7 +44,7 @@ class Sender:
     async def start(self) -> None:
         """Connect; raises `UnreachableError`."""
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 await self._producer.start()
         except (KafkaError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
@@ -59,12 +59,12 @@ class Sender:
     async def send(self, outputs: Sequence[Output]) -> None:
         """Write all outputs, those of one key in this order; returns when every one of them is acknowledged.
 
-        Raises `UnreachableError` where that is not known within `SEND_TIMEOUT_S`.
+        Raises `UnreachableError` where that is not known within `timeout_s`.
         """
         if not outputs:
             return
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 sent = [
                     await self._producer.send(
                         self._topic(output.topic),

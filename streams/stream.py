@@ -22,10 +22,11 @@ class Work(Protocol):
         """Take the next record; returns what follows from it, or why it is a dead letter."""
         ...
 
-    def settle(self, now: datetime) -> Sequence[Output]:
+    def settle(self, now: datetime | None) -> Sequence[Output]:
         """What has become final by `now` (aware UTC); asked after every batch and once a second.
 
-        It may depend on `now` only in when an output comes, never in what it says.
+        It may depend on `now` only in when an output comes, never in what it says. None asks for what the records alone
+        have made final: that is what a commit vouches for, whoever made it.
         """
         ...
 

@@ -66,14 +66,14 @@ class Trends:
             self._count(event, appended, sequence_of(record))
         return ()
 
-    def settle(self, now: datetime) -> Sequence[Output]:
+    def settle(self, now: datetime | None) -> Sequence[Output]:
         """Windows that ended: by the events themselves, and by the clock where none has come since the last call.
 
         Only when they are given out depends on the clock. What counts for them never does: an event that comes
         afterwards changes the window, which is then given out again.
         """
-        until = max(self._panes.watermark, now.timestamp()) if self._is_idle else self._panes.watermark
-        self._is_idle = True
+        is_idle, self._is_idle = self._is_idle, now is not None
+        until = max(self._panes.watermark, now.timestamp()) if now is not None and is_idle else self._panes.watermark
         return [_output(window, counts) for window, counts in self._panes.closed(until)]
 
     def _count(self, event: Event, appended: datetime, revision: int) -> None:

@@ -99,6 +99,18 @@ class WorkerSettings(_Section):
     stall_timeout_s: float = Field(120, gt=0, description="no progress with lag for this long: the process exits")
 
 
+class StreamSettings(_Section):
+    """Bounds of one process of streams."""
+
+    batch_max_events: int = Field(1_000, ge=1, le=50_000, description="taken, folded and sent together")
+    batch_max_age_ms: int = Field(50, ge=1, description="a batch that is not full is folded after this")
+    buffer_max_events: int = Field(16_384, ge=1, description="fetched and not folded yet, of one stream")
+    commit_interval_ms: int = Field(1_000, ge=100, description="so much is read again, at most, after a kill")
+    send_timeout_s: float = Field(60, gt=0, description="of one batch's outputs; longer counts as an outage")
+    outage_max_s: float = Field(900, ge=0, description="how long a running stream waits for a broker that went away")
+    stall_timeout_s: float = Field(120, gt=0, description="no progress with lag, or a loop that hangs: the process exits")
+
+
 class PartitionSettings(_Section):
     """How far ahead monthly partitions are made."""
 
@@ -153,6 +165,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()  # type: ignore[call-arg]
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()  # type: ignore[call-arg]
     worker: WorkerSettings = WorkerSettings()  # type: ignore[call-arg]
+    streams: StreamSettings = StreamSettings()  # type: ignore[call-arg]
     partitions: PartitionSettings = PartitionSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
     log: LogSettings = LogSettings()

@@ -17,20 +17,26 @@ def register(app: typer.Typer) -> None:
 @streams.command("run")
 def run_command(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Streams; none: all.")] = None,
+    resumed: Annotated[bool, typer.Option("--resumed", hidden=True)] = False,
 ) -> None:
     """Run streams in this process until SIGTERM or Ctrl-C; the open batches are finished first.
 
-    Streams keep no state on disk: start more of them, here or elsewhere, to share the partitions. One that cannot go on
-    ends the process with an exit code other than 0; start it again.
+    Streams keep no state on disk: start more of them, here or elsewhere, to share the partitions. When the broker goes
+    away, a stream starts itself anew and waits for it, `streams.outage_max_s` (15 minutes) at most. Otherwise, one that
+    cannot go on ends the process; let a supervisor start it again, which is always right. Exit codes: 5 no broker,
+    1 Faust crashed or records wait and none arrive, 71 the process hung, 70 a clean end took too long.
 
     Example: `tailrace streams run gateway notifications`
     """
     import asyncio
+    import os
+    import signal
 
     import uvloop
 
     from tailrace.addresses import resolve
     from tailrace.errors import UsageError
+    from tailrace.operations.streams import wait_for_broker
     from tailrace.operations.topics import topic_partitions
     from tailrace.settings import load_settings
     from tailrace.streams.pipeline import DEAD_LETTERS
@@ -50,6 +56,9 @@ def run_command(
         topics |= {stream.source, *stream.targets}
 
     async def run() -> None:
+        if resumed:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)  # until the streams take it over
+            await wait_for_broker(settings, settings.streams.outage_max_s)
         # Faust would wait for a topic that does not exist, and call that ready.
         await topic_partitions(settings, resolve(settings).kafka, topics)
         await run_streams(settings, wanted, _leave)
@@ -61,9 +70,14 @@ def run_command(
 
 def _leave(error: Exception) -> NoReturn:
     import os
+    import sys
 
-    from tailrace.errors import TailraceError
+    from tailrace.errors import TailraceError, UnreachableError
 
+    if isinstance(error, UnreachableError):
+        # Not in this process: threads of Faust and aiokafka cannot be ended, and would go on as members of the group.
+        arguments = [argument for argument in sys.orig_argv[1:] if argument != "--resumed"]
+        os.execv(sys.executable, [sys.executable, *arguments, "--resumed"])  # noqa: S606 - no shell is wanted
     note(f"tailrace: {error if isinstance(error, TailraceError) else type(error).__name__}")
     fix = getattr(error, "fix", None)
     if fix:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -19,11 +20,14 @@ from tailrace.errors import UnreachableError
 from tailrace.operations.topics import topic_partitions
 from tailrace.settings import Settings
 
+log = structlog.get_logger()
+
 SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {"gateway": "inbound", "notifications": "conversations", "trends": "conversations"}
 )
 """Topic (without prefix) that each stream reads, in the order in which what they write goes on."""
 POLL_S: Final = 0.3
+OUTAGE_POLL_S: Final = 2.0
 SETTLE_S: Final = 3.0
 """How long a stream that has read everything is given to say what only the passing of time makes final: its ticks are a
 second apart, and the first one behind a batch waits for another."""
@@ -96,3 +100,19 @@ async def wait_for_streams(
         if time.monotonic() > deadline:
             return behind
         await asyncio.sleep(POLL_S)
+
+
+async def wait_for_broker(settings: Settings, timeout_s: float) -> None:
+    """Wait until the broker tells which topics there are; raises `UnreachableError` where it has not in `timeout_s`."""
+    bootstrap = resolve(settings).kafka
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            await topic_partitions(settings, bootstrap, {*SOURCES.values()}, some=True)
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            log.info("waiting_for_broker", left_s=round(deadline - time.monotonic()))
+            await asyncio.sleep(OUTAGE_POLL_S)
+        else:
+            return

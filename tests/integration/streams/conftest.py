@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -35,18 +36,19 @@ def _environment(settings: Settings) -> dict[str, str]:
 class Workers:
     """Processes of `tailrace streams run`."""
 
-    def __init__(self, settings: Settings, names: Sequence[str], folder: Path) -> None:
+    def __init__(self, settings: Settings, names: Sequence[str], folder: Path, sabotage: str = "") -> None:
+        """`sabotage` is Python that each of them runs first."""
         self._names = names
         self._folder = folder
+        self._entry = f"{sabotage}\nfrom tailrace.cli.main import run\nrun()"
         self._started = 0
         self.environment = _environment(settings)
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         self._started += 1
-        with (self._folder / f"worker{self._started}.log").open("wb") as log:
-            entry = "from tailrace.cli.main import run; run()"
-            command = [sys.executable, "-c", entry, "streams", "run", *self._names]
+        with self._log_of(self._started - 1).open("wb") as log:
+            command = [sys.executable, "-c", self._entry, "streams", "run", *self._names]
             self.running.append(
                 subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, cwd=self._folder)
             )
@@ -57,33 +59,47 @@ class Workers:
         process.send_signal(number)
         return process.wait(STOP_DEADLINE_S)
 
-    @property
-    def logs(self) -> str:
-        return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
+    def log(self, index: int) -> str:
+        """What the worker has written that was started after so many others."""
+        return self._log_of(index).read_text()
 
-    async def torment(self, dice: Random, *, rounds: int) -> list[str]:
-        """Kill, stop, add and remove workers at random moments; at the end one runs. Returns what was done."""
+    def _log_of(self, index: int) -> Path:
+        return self._folder / f"{'-'.join(self._names)}-{index}.log"
+
+    async def torment(self, dice: Random, publishing: asyncio.Task[None]) -> list[str]:
+        """Kill, stop, add and remove workers at random moments while events come, each of these at least once.
+
+        At the end one runs. Returns what was done.
+        """
         story = []
+        due = ["SIGKILL", "join", "SIGTERM"]
         self.start()
-        for _ in range(rounds):
-            await asyncio.sleep(dice.uniform(2, 5))
-            act = dice.choice(["SIGKILL", "SIGTERM", "join", "leave"])
+        while due or not publishing.done():
+            await asyncio.wait({publishing}, timeout=dice.uniform(2, 5))
+            act = due.pop(dice.randrange(len(due))) if due else dice.choice(["SIGKILL", "SIGTERM", "join", "leave"])
             story.append(act)
             if act == "join" or len(self.running) < 2:
                 self.start()
             if act != "join":
                 kill = signal.SIGKILL if act == "SIGKILL" else signal.SIGTERM
                 await asyncio.to_thread(self.stop, kill, dice.randrange(len(self.running) - 1))
+        while len(self.running) > 1:
+            await asyncio.to_thread(self.stop, signal.SIGTERM)
         return story
 
 
 @pytest.fixture
-def make_workers(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Workers]]:
+def make_workers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Workers]]:
     made: list[Workers] = []
 
-    def make(*names: str) -> Workers:
-        made.append(Workers(settings, names, tmp_path))
-        return made[-1]
+    def make(*names: str, settings: Settings | None = None, sabotage: str = "", **bounds: object) -> Workers:
+        """Workers of these streams; `bounds` are those of `streams`, and those of `kafka` as `kafka__…`."""
+        workers = Workers(settings or request.getfixturevalue("settings"), names, tmp_path, sabotage)
+        for name, value in bounds.items():
+            setting = name if name.startswith("kafka__") else f"streams__{name}"
+            workers.environment[f"TAILRACE_{setting.upper()}"] = str(value)
+        made.append(workers)
+        return workers
 
     yield make
     for workers in made:
@@ -138,13 +154,24 @@ class Topics:
             await consumer.stop()
 
 
-@pytest.fixture
-async def topics(settings: Settings) -> AsyncIterator[Topics]:
+@asynccontextmanager
+async def topics_of(settings: Settings) -> AsyncIterator[Topics]:
     topics = Topics(settings)
     await apply_topics(settings, topics.bootstrap)
     await topics.producer.start()
     yield topics
     await topics.producer.stop()
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> AsyncIterator[Topics]:
+    async with topics_of(settings) as topics:
+        yield topics
+
+
+@pytest.fixture(name="topics_of")
+def _topics_of() -> Callable[[Settings], AbstractAsyncContextManager[Topics]]:
+    return topics_of
 
 
 async def eventually(holds: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:

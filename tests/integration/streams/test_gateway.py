@@ -1,15 +1,10 @@
-"""The gateway as a process: complete, in order, and refused records with their reason, whatever is done to it."""
+"""The gateway as a process: refused records with their reason, a clean stop, aborted transactions."""
 
-import asyncio
 import json
 import signal
 from datetime import UTC, datetime
-from random import Random
 from uuid import UUID, uuid5
 
-import pytest
-
-EVENTS = 6_000
 CHANNELS = 40
 WORLD = UUID("0199c1d2-0000-7000-8000-000000000000")
 
@@ -36,54 +31,6 @@ def posted(number: int, *, complete: bool) -> bytes:
     if complete:
         event |= {"id": str(uuid5(WORLD, f"event {number}")), "time": now, "sequence": str(number)}
     return json.dumps(event).encode()
-
-
-async def publish(topics, *, events: int, per_second: int) -> None:
-    """Each channel's events go into one partition of the inbound topic, under keys of no meaning."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    for number in range(events):
-        value = b"no event at all" if number % 500 == 3 else posted(number, complete=number % 3 == 0)
-        await topics.put("inbound", value, key=str(number).encode(), partition=number % CHANNELS % 4)
-        if number % 50 == 0:
-            await asyncio.sleep(max(0.0, started + number / per_second - loop.time()))
-    await topics.producer.flush()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1])
-async def test_killed_and_rebalanced_at_random_nothing_is_lost_reordered_or_new(
-    seed, topics, make_workers, eventually, first_sights, source_of
-):
-    workers = make_workers("gateway")
-    publishing = asyncio.create_task(publish(topics, events=EVENTS, per_second=400))
-    await workers.torment(Random(seed), rounds=5)
-    await publishing
-
-    async def is_complete() -> bool:
-        sources = {source_of(record) for record in await topics.read("conversations")}
-        return len(sources) >= EVENTS - EVENTS // 500
-
-    await eventually(is_complete)
-    while workers.running:
-        workers.stop(signal.SIGTERM)
-    records = await topics.read("conversations")
-    visible = first_sights(records, lambda record: json.loads(record.value)["id"])
-    inbound = {(r.partition, r.offset): r for r in await topics.read("inbound")}
-    good = {source for source, record in inbound.items() if record.value.startswith(b"{")}
-
-    assert sorted(map(source_of, visible)) == sorted(good)
-    assert {json.loads(record.value)["data"]["message_id"] for record in visible} == {
-        json.loads(inbound[source].value)["data"]["message_id"] for source in good
-    }
-    by_channel: dict[bytes, list[int]] = {}
-    for record in visible:
-        assert record.key.decode() == json.loads(record.value)["data"]["channel_id"]
-        by_channel.setdefault(record.key, []).append(source_of(record)[1])
-    assert len(by_channel) == CHANNELS
-    assert all(offsets == sorted(offsets) for offsets in by_channel.values())
-    letters = first_sights(await topics.read("dead-letters"), lambda r: dict(r.headers)["kafka_dlt-original-offset"])
-    assert {record.value for record in letters} == {b"no event at all"}
 
 
 async def test_a_refused_record_is_a_dead_letter_as_it_came(topics, make_workers, eventually):

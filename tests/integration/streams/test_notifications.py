@@ -1,11 +1,8 @@
-"""Notifications from the log to the table, whatever is done to the stream's workers."""
+"""Notifications from the log to the table: replays, reading, deleting and restoring."""
 
-import asyncio
-import json
 import signal
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from random import Random
 
 import psycopg
 import pytest
@@ -35,12 +32,9 @@ def rows(settings) -> dict[tuple[str, str], dict]:
     return by_key
 
 
-async def publish(topics, events: Iterable[dict], *, per_second: int | None = None) -> None:
-    started = asyncio.get_running_loop().time()
-    for number, event in enumerate(events):
+async def publish(topics, events: Iterable[dict]) -> None:
+    for event in events:
         await topics.put("conversations", value_of(event), key=event["data"]["channel_id"].encode())
-        if per_second and number % 20 == 0:
-            await asyncio.sleep(max(0.0, started + number / per_second - asyncio.get_running_loop().time()))
     await topics.producer.flush()
 
 
@@ -51,26 +45,6 @@ def life_of(seed: int, count: int) -> list[dict]:
 
 def kinds(settings) -> dict[tuple[str, str], tuple[str, bool]]:
     return {key: (row["kind"], row["withdrawn_at"] is not None) for key, row in rows(settings).items()}
-
-
-@pytest.mark.slow
-async def test_killed_and_rebalanced_at_random_each_notification_is_there_once(
-    database, topics, make_workers, make_projection, eventually
-):
-    events = life_of(seed=3, count=5_000)
-    expected = notifications_of(events)
-    make_projection(database)
-    workers = make_workers("notifications")
-    publishing = asyncio.create_task(publish(topics, events, per_second=300))
-    await workers.torment(Random(8), rounds=5)
-    await publishing
-    await eventually(lambda: len(rows(database)) >= len(expected))
-    await eventually(lambda: kinds(database) == expected)
-    raised = [json.loads(record.value)["data"] for record in await topics.read("notifications")]
-
-    assert {(data["message_id"], data["user_id"]) for data in raised} == set(expected)
-    assert len(expected) > 2_000
-    assert "E_PROJECTION" not in str([dict(record.headers) for record in await topics.read("dead-letters")])
 
 
 async def test_a_replay_raises_nothing_anew(database, topics, make_workers, make_projection, eventually, settings):

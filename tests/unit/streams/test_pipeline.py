@@ -1,9 +1,10 @@
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
-from tailrace.errors import UnreachableError
+from tailrace.errors import TailraceError, UnreachableError
 from tailrace.streams.pipeline import Pipeline
 from tailrace.streams.records import Output, Record
 from tailrace.streams.stream import Stream
@@ -57,7 +58,7 @@ class Counting:
         self.count += 1
         return [Output("out", record.key, f"{record.offset}:{self.count}".encode())]
 
-    def settle(self, now: datetime) -> list[Output]:
+    def settle(self, now: datetime | None) -> list[Output]:
         del now
         return []
 
@@ -184,9 +185,8 @@ async def test_outputs_say_which_record_they_come_from():
 class Closing(Counting):
     """Says at the next settling how many records it has seen."""
 
-    def settle(self, now: datetime) -> list[Output]:
-        del now
-        return [Output("out", None, f"{self.count} seen".encode())]
+    def settle(self, now: datetime | None) -> list[Output]:
+        return [] if now is None else [Output("out", None, f"{self.count} seen".encode())]
 
 
 async def test_a_partition_in_which_nothing_comes_any_more_is_settled_by_its_new_owner():
@@ -197,3 +197,48 @@ async def test_a_partition_in_which_nothing_comes_any_more_is_settled_by_its_new
 
     assert sent.values == [b"4 seen"]
     assert pipe.seen(0) == 4
+
+
+class Stuck(Sent):
+    """Never gets an answer."""
+
+    async def send(self, outputs: Sequence[Output]) -> None:
+        self.outputs += outputs
+        await asyncio.Future()
+
+
+async def test_behind_a_batch_that_was_cut_short_no_position_moves():
+    pipe = pipeline(Log(10), Stuck(), memory=True)
+    batch = asyncio.create_task(pipe.process([rec(0)], {0: None}))
+    await asyncio.sleep(0)
+    batch.cancel()
+    await asyncio.wait({batch})
+
+    for work in (pipe.process([rec(1)], {0: None}), pipe.tick({0: None})):
+        with pytest.raises(TailraceError, match="cut short"):
+            await work
+    assert pipe.position(0) == 0
+
+
+class Minutes:
+    """Gives out every record when it is final: by those behind it, or by the clock."""
+
+    def __init__(self) -> None:
+        self.open: list[Output] = []
+
+    def fold(self, record: Record) -> list[Output]:
+        self.open.append(Output("out", None, record.value))
+        return []
+
+    def settle(self, now: datetime | None) -> list[Output]:
+        final, self.open = (self.open[:-1], self.open[-1:]) if now is None else (self.open, [])
+        return final
+
+
+async def test_what_only_the_clock_makes_final_comes_from_whoever_has_the_partition_then():
+    sent = Sent()
+    stream = Stream("minutes", "inbound", ("out",), memory=True, open=lambda _: Minutes())
+    pipe = Pipeline(stream, "t.inbound", Log(10), sent, lambda: NOW)
+    await pipe.tick({0: 4})
+
+    assert sent.values == [b"3"]

@@ -83,7 +83,7 @@ def test_a_restart_anywhere_gives_no_window_another_value(seed):
         work = Trends()
         for one in records[:committed]:
             work.fold(one)
-        work.settle(LATER)  # was sent before it was committed
+        work.settle(None)  # was sent before it was committed
         stop = dice.randrange(committed, len(records) + 1)
         outputs += run(work, records[committed:stop], dice)
         committed = dice.randrange(committed, stop + 1)  # the last commits were lost
@@ -144,6 +144,17 @@ def test_a_window_that_ended_is_given_out_when_nothing_comes_any_more():
 
     assert (len(busy), len(idle)) == (0, 18)
     assert work.settle(LATER) == []
+
+
+def test_what_ended_by_the_clock_alone_is_not_taken_for_given_out_when_a_partition_comes_back():
+    life, work = Life(1, begins=BASE, step_s=1, channels=1), Trends()
+    event = life.posted(life.channels[0])
+    event["data"]["message_type"] = "text"
+    work.fold(record(event, 0))
+    work.settle(LATER)
+
+    assert work.settle(None) == []
+    assert len([*work.settle(LATER), *work.settle(LATER)]) == 18
 
 
 def test_many_people_are_hotter_than_one_who_writes_as_much():
