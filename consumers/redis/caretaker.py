@@ -6,6 +6,7 @@ again, by the one worker that gets hold of the rebuild.
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -74,6 +75,7 @@ class Caretaker:
         identity = await self.store.identity()
         state = text(await self.store.one("GET", self._keys.state, key=self._keys.state))
         if is_ready(state, identity):
+            await self._go_on()
             return True
         reader = await self._reader()
         rebuild = await self._take(reader, state, identity)
@@ -93,23 +95,38 @@ class Caretaker:
         log.info("caches_filled", generation=rebuild.generation, keys=rebuild.done, is_whole=is_whole)
         return is_whole
 
+    async def _go_on(self) -> None:
+        """Fill everything under a generation that somebody opened and left; meanwhile the one before is shown."""
+        reader = await self._reader()
+        for row in await reader.fetch("unfinished_rebuilds", HELD_S):
+            if row["scope"] == "everything" and not row["is_held"]:
+                rebuild = await self._taken(reader, row)
+                if rebuild is not None:
+                    log.warning("caches_filling", generation=rebuild.generation, stage=rebuild.stage)
+                    with suppress(LostRebuildError):
+                        await Filler(reader, self._writer, self._owner, self._clock).run(rebuild)
+                        log.info("caches_filled", generation=rebuild.generation, keys=rebuild.done, is_whole=True)
+
     async def _take(self, reader: Reader, state: str, identity: str) -> Rebuild | None:
         """The rebuild of everything to go on with: one that was abandoned, else a new one; None if somebody has it."""
         for row in await reader.fetch("unfinished_rebuilds", HELD_S):
             if row["scope"] == "everything":
                 if row["is_held"] and row["owner"] != self._owner:
                     return None
-                taken = await reader.fetch("take_rebuild", row["generation"], self._owner, HELD_S)
-                if not taken:
-                    return None
-                place = taken[0]
-                return Rebuild(
-                    row["generation"], "everything", None, place["stage"], place["after_key"], place["done"],
-                    place["total"] or 0,
-                )  # fmt: skip
+                return await self._taken(reader, row)
         reason = "restarted" if state and identity not in state else "empty"
         made = await reader.fetch("open_rebuild", "everything", None, reason, self._owner)
         return Rebuild(made[0]["generation"], "everything", None) if made else None
+
+    async def _taken(self, reader: Reader, row: asyncpg.Record) -> Rebuild | None:
+        taken = await reader.fetch("take_rebuild", row["generation"], self._owner, HELD_S)
+        if not taken:
+            return None
+        place = taken[0]
+        return Rebuild(
+            row["generation"], "everything", None, place["stage"], place["after_key"], place["done"],
+            place["total"] or 0,
+        )  # fmt: skip
 
     async def tidy(self) -> None:
         """Forget signals of the past and the counts that nobody asks for."""

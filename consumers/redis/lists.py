@@ -16,6 +16,9 @@ from tailrace.projections.caches import Keys
 LISTS_HELD_MAX: Final = 2_000
 """Lists of which this worker keeps its copy, about 40 KB each; the longest unused is forgotten."""
 
+GENERATION_DIGITS: Final = 6
+"""Of a stamp: the generation that it begins with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -40,6 +43,7 @@ class RecentLists:
 
     async def read(self, reader: Reader, channels: Sequence[str]) -> list[tuple[str, Held]]:
         """Lists as they are in the reader's snapshot; only texts that are not held are fetched."""
+        self._forget_other_generations(reader.stamp(0)[:GENERATION_DIGITS])
         outlines = await reader.outlines(channels)
         known: dict[str, bytes] = {}
         for outline in outlines:
@@ -48,6 +52,11 @@ class RecentLists:
         missing = [message[:36] for outline in outlines for message in outline.messages if message not in known]
         texts = await reader.texts(missing)
         return [(outline.channel_id, _held(outline, known, texts)) for outline in outlines]
+
+    def _forget_other_generations(self, generation: str) -> None:
+        """Versions of messages may begin again with a generation: the same number is then another text."""
+        if any(held.stamp[:GENERATION_DIGITS] != generation for held in self._held.values()):
+            self._held.clear()
 
     async def write(self, lists: Sequence[tuple[str, Held]]) -> set[str]:
         """Write lists; returns the channels whose guard was missing: read them again, then call again."""

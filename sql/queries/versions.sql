@@ -78,5 +78,15 @@ ON CONFLICT (kind, subject) DO UPDATE SET
     state = CASE WHEN j.state IN ('done', 'failed') THEN 'waiting' ELSE j.state END,
     reason = NULL, requested_at = now(), updated_at = now()
 
--- name: open_refills
-SELECT count(*) FROM runtime.search_jobs WHERE kind = 'refill' AND state IN ('waiting', 'running')
+-- name: what_is_used
+SELECT (SELECT made_at IS NOT NULL FROM runtime.search_state) AS search,
+       EXISTS (SELECT FROM runtime.progress WHERE projection = 'redis') AS caches
+
+-- name: built_generations
+-- A new generation is complete when the job that fills it is done.
+SELECT g.alias, g.generation FROM runtime.search_generations g
+JOIN runtime.search_jobs j ON j.kind = 'rebuild' AND j.subject = g.alias AND j.state = 'done'
+WHERE g.state = 'building'
+
+-- name: open_cache_rebuilds
+SELECT generation FROM runtime.cache_rebuilds WHERE scope = 'everything' AND finished_at IS NULL
