@@ -92,7 +92,7 @@ class Cached:
             now = keys.now()
             caches = fold_caches(events, fold(events), now)
             for family in IDS:
-                report = compare_family(family, caches, keys, limit=3, now=now)
+                report = compare_family(family, caches.families[family], keys.family(family), limit=3, now=now)
                 if report.count:
                     found[family] = [(one.key, one.expected, one.found) for one in report.differences]
         return found
