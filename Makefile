@@ -34,6 +34,10 @@ demo: setup ## Start the servers and show the whole system at work (EXPORT=path:
 test: setup ## Run every test, those with real servers too
 	$(BIN)/pytest -n 3 --dist loadscope $(ARGS)
 
+.PHONY: faults
+faults: setup ## Break workers, servers and connections on schedule (ARGS="--seeds 40 --from 1 --events 20000")
+	PYTHONPATH=tests/faults:tests/support $(BIN)/python tests/faults/bench_faults.py $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## Format, lint, types, import contracts and unit tests (no servers)
 	$(BIN)/ruff format --check --quiet .
