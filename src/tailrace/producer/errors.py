@@ -6,10 +6,12 @@ TailraceError
 ├── ClockDrift (PreconditionError, exit 3)      the wall clock is behind what was stamped already
 ├── TopicMissing (PreconditionError, exit 3)    the contract's topic does not exist in the broker
 ├── ProducerClosed (PreconditionError, exit 3)
-└── DeliveryError (exit 1)
-    ├── NotDelivered                            certainly not in the log
-    ├── DeliveryUnknown                         perhaps in the log; sending the same event again is safe
-    └── CloseIncomplete (exit 7)                what `close()` could not get acknowledged in time
+├── DeliveryError (exit 1)
+│   ├── NotDelivered                            certainly not in the log
+│   └── DeliveryUnknown                         perhaps in the log; sending the same event again is safe
+└── CloseIncomplete (exit 7)                    what `close()` could not get acknowledged in time
+
+Each has a `code` that does not change, for programs and alarms; docs/producers.md lists them.
 """
 
 from collections.abc import Sequence
@@ -40,6 +42,7 @@ class EventRefused(InvalidInputError):
 class ClockDrift(PreconditionError):
     """The hybrid clock would run further ahead of the wall clock than allowed."""
 
+    code: ClassVar[str] = "P_CLOCK_DRIFT"
     retryable = False
 
     def __init__(self, ahead_s: float, drift_max_s: float) -> None:
@@ -53,6 +56,7 @@ class ClockDrift(PreconditionError):
 class TopicMissing(PreconditionError):
     """The broker does not have the event's topic, so the event was not sent."""
 
+    code: ClassVar[str] = "P_TOPIC_MISSING"
     retryable = False
 
     def __init__(self, topic: str) -> None:
@@ -63,6 +67,7 @@ class TopicMissing(PreconditionError):
 class ProducerClosed(PreconditionError):
     """The producer was not started, or is closing or closed."""
 
+    code: ClassVar[str] = "P_CLOSED"
     retryable = False
 
     def __init__(self) -> None:
@@ -72,6 +77,7 @@ class ProducerClosed(PreconditionError):
 class DeliveryError(TailraceError):
     """The event was not acknowledged; the subclass says what that means."""
 
+    code: ClassVar[str] = "P_DELIVERY"
     retryable: ClassVar[bool] = True
 
     def __init__(self, event_id: str, message: str, *, fix: str | None = None) -> None:
@@ -82,6 +88,7 @@ class DeliveryError(TailraceError):
 class NotDelivered(DeliveryError):
     """The event is certainly not in the log: it was never handed over, or the broker refused it."""
 
+    code: ClassVar[str] = "P_NOT_DELIVERED"
     exit_code = 5
 
 
@@ -91,12 +98,14 @@ class DeliveryUnknown(DeliveryError):
     Publishing the same event again under the same id is safe: consumers take the second for a duplicate (Rule R).
     """
 
+    code: ClassVar[str] = "P_DELIVERY_UNKNOWN"
     exit_code = 5
 
 
 class CloseIncomplete(TailraceError):
     """`close()` ran into its deadline; `unacknowledged` lists the events in the order they were published."""
 
+    code: ClassVar[str] = "P_CLOSE_INCOMPLETE"
     exit_code = 7
 
     def __init__(self, unacknowledged: Sequence["Failed"]) -> None:
