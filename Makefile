@@ -17,7 +17,7 @@ PYTHONS := $(PYTHON) python3 python3.11 python3.12 python3.13 /usr/bin/python3
 PYTHON_CHECK := import ensurepip, sys, venv; sys.exit(sys.version_info < tuple(map(int, "$(PYTHON_MIN)".split("."))))
 
 # Program to look for : package that brings it. PostgreSQL's programs are not on PATH, so its folder is looked for.
-SYSTEM := redis-server:redis-server java:openjdk-17-jre-headless mvn:maven setpriv:util-linux
+SYSTEM := redis-server:redis-server java:openjdk-17-jre-headless mvn:maven setpriv:util-linux pgbouncer:pgbouncer
 
 .PHONY: help
 help: ## Show this list

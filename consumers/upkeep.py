@@ -96,7 +96,13 @@ class Upkeep:
 
     async def _connect(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._dsn, timeout=10, command_timeout=60)
+            self._connection = await asyncpg.connect(
+                self._dsn,
+                timeout=10,
+                command_timeout=60,
+                # So seldom that nothing is gained by them, and behind PgBouncer they would be somebody else's.
+                statement_cache_size=0,
+            )
         return self._connection
 
     async def _close(self) -> None:

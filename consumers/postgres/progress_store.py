@@ -39,6 +39,7 @@ class ProgressStore:
             self._dsn,
             timeout=self._settings.connect_timeout_s,
             command_timeout=self._settings.statement_timeout_ms / 1000 + 5,
+            statement_cache_size=self._settings.statement_cache_size,
             server_settings={"application_name": f"tailrace worker {self.projection}"},
         )
 

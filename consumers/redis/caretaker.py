@@ -143,6 +143,7 @@ class Caretaker:
             postgres = self._settings.postgres
             self._connection = await asyncpg.connect(
                 self._dsn, timeout=postgres.connect_timeout_s, command_timeout=postgres.statement_timeout_ms / 1000 + 5,
+                statement_cache_size=postgres.statement_cache_size,
                 server_settings={"application_name": "tailrace worker redis: caretaker"},
             )  # fmt: skip
         return Reader(self._connection, self._settings.postgres)

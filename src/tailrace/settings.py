@@ -20,6 +20,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,40}$")]
 TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,60}$")]
 
 
+STATEMENTS_PREPARED_MAX = 100
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -50,6 +53,12 @@ class PostgresSettings(_Section):
     statement_timeout_ms: int = Field(60_000, ge=1_000)
     lock_timeout_ms: int = Field(10_000, ge=100)
     synchronous_commit: bool = True
+    pooled: bool = Field(default=False, description="behind PgBouncer in transaction mode: keep nothing prepared")
+
+    @property
+    def statement_cache_size(self) -> int:
+        """Statements that a connection keeps prepared; behind a pooler the next one goes to another session."""
+        return 0 if self.pooled else STATEMENTS_PREPARED_MAX
 
 
 class RedisSettings(_Section):
@@ -108,7 +117,7 @@ class StreamSettings(_Section):
     commit_interval_ms: int = Field(1_000, ge=100, description="so much is read again, at most, after a kill")
     send_timeout_s: float = Field(60, gt=0, description="of one batch's outputs; longer counts as an outage")
     outage_max_s: float = Field(900, ge=0, description="how long a running stream waits for a broker that went away")
-    stall_timeout_s: float = Field(120, gt=0, description="no progress with lag, or a loop that hangs: the process exits")
+    stall_timeout_s: float = Field(120, gt=0, description="no progress with lag, or a hung loop: the process exits")
 
 
 class PartitionSettings(_Section):

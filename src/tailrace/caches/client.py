@@ -195,6 +195,7 @@ async def open_caches(settings: Settings, clock: Clock = utc_now) -> AsyncIterat
     store = Store(addresses.redis, cluster=settings.redis.cluster)
     async with asyncpg.create_pool(
         addresses.postgres, min_size=0, max_size=CONNECTIONS_MAX, timeout=settings.postgres.connect_timeout_s,
+        statement_cache_size=settings.postgres.statement_cache_size,
         server_settings={"application_name": "tailrace caches"},
     ) as pool:  # fmt: skip
         caches = Caches(pool, store, settings, clock)

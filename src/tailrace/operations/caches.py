@@ -52,7 +52,11 @@ async def caches(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[Ca
     store = Store(addresses.redis, cluster=settings.redis.cluster)
     keys = Keys(settings.redis.key_prefix, settings.redis.cluster)
     try:
-        connection = await asyncpg.connect(addresses.postgres, timeout=settings.postgres.connect_timeout_s)
+        connection = await asyncpg.connect(
+            addresses.postgres,
+            timeout=settings.postgres.connect_timeout_s,
+            statement_cache_size=settings.postgres.statement_cache_size,
+        )
         try:
             yield Caches(Reader(connection, settings.postgres), CacheWriter(store, keys, clock), settings, clock)
         finally:
