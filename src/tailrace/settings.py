@@ -20,6 +20,10 @@ Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,40}$")]
 TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,60}$")]
 
 
+def _expand(path: Any) -> Any:
+    return Path(path).expanduser() if isinstance(path, str) else path
+
+
 STATEMENTS_PREPARED_MAX = 100
 
 
@@ -133,6 +137,15 @@ class HttpSettings(_Section):
     token: SecretStr | None = Field(None, description="bearer token callers send; without one only loopback is served")
 
 
+class ArchiveSettings(_Section):
+    """Where closed segments of the log are written, and when one is closed."""
+
+    dir: Annotated[Path, BeforeValidator(_expand)] | None = Field(None, description="empty: `archive` in data_dir")
+    segment_max_records: int = Field(50_000, ge=1)
+    segment_max_bytes: int = Field(64 * 2**20, ge=2**20, description="of keys and values, before compression")
+    segment_age_s: float = Field(3_600, ge=0, description="a smaller segment is closed when its first record is older")
+
+
 class LogSettings(_Section):
     """How the process logs (always to stderr)."""
 
@@ -143,10 +156,6 @@ class LogSettings(_Section):
 def _from_file(name: str) -> str | None:
     path = os.environ.get(f"{name}_FILE")
     return Path(path).read_text(encoding="utf-8").strip() if path else None
-
-
-def _expand(path: Any) -> Any:
-    return Path(path).expanduser() if isinstance(path, str) else path
 
 
 class Settings(BaseSettings):
@@ -177,6 +186,7 @@ class Settings(BaseSettings):
     streams: StreamSettings = StreamSettings()  # type: ignore[call-arg]
     partitions: PartitionSettings = PartitionSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
+    archive: ArchiveSettings = ArchiveSettings()  # type: ignore[call-arg]
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -60,6 +60,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+    from tailrace.archiving.archive import open_archive
     from tailrace.settings import load_settings
     from tailrace.telemetry import configure_logging
     from tailrace.verification.verify import verify as run
@@ -76,7 +77,9 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter for each option
                 tasks[step] = bars.add_task(step)
             bars.update(tasks[step], completed=done, total=total)
 
-        outcome = run(settings, projections or (), limit=limit, watch=watch, scope=scope)
+        outcome = run(
+            settings, projections or (), limit=limit, watch=watch, scope=scope, archive=open_archive(settings)
+        )
     if output is Output.JSON:
         print_json(outcome.document())
     else:
