@@ -86,6 +86,10 @@ class WorkerProcess:
         return f"{socket.gethostname()}:{self._process.pid}"
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         return self._process.returncode is None
 
