@@ -157,8 +157,7 @@ async def _live(
         result.caught_up_s = time.monotonic() - over
         if missing:
             result.wrong["missing"] = missing
-        codes = [await fleet.retire(member) for member in fleet.members if member.wanted]
-        if any(codes):
+        if codes := await fleet.finish():
             result.wrong["exit codes at the end"] = codes
         for member in fleet.members:
             result.exits.update(member.exits)

@@ -1,6 +1,7 @@
 """Worker processes behind proxies, kept alive by a supervisor: whatever ends by itself or is killed starts again."""
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -93,6 +94,8 @@ class Member:
         self.wanted = True
         self.not_before_s = 0.0
         self.exits: list[int] = []
+        self.is_armed = False
+        self.log_begins = 0
 
     @property
     def is_alive(self) -> bool:
@@ -103,6 +106,14 @@ class Member:
     def owner(self) -> str:
         """Name under which it claims partitions."""
         return f"{socket.gethostname()}:{self.process.pid if self.process else 0}"
+
+    def may_end_so(self, code: int) -> bool:
+        """Whether it may end with this code when asked to finish.
+
+        One that was to die at some place may find it there; one that has only begun to start has no handler yet.
+        """
+        has_started = b'"worker_started"' in self.log_file.read_bytes()[self.log_begins :]
+        return code == 0 or (self.is_armed and code == KILLED) or (not has_started and code == -signal.SIGTERM)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal if it still lives."""
@@ -117,6 +128,8 @@ class Fleet:
     def __init__(self, settings: Settings, proxies: Proxies, folder: Path) -> None:
         self._environment = environment(settings) | _names(settings) | IMPATIENT | proxies.environment(settings)
         self._folder = folder
+        self._numbers = itertools.count()
+        self._ending = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
         self.members: list[Member] = []
 
@@ -125,9 +138,7 @@ class Fleet:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+        await self._stop_supervising()
         for member in self.members:
             member.signal(signal.SIGKILL)
             if member.process is not None:
@@ -135,9 +146,9 @@ class Fleet:
 
     async def add(self, projection: str) -> Member:
         """Start one more worker."""
-        member = Member(projection, self._folder / f"{projection}-{len(self.members)}.log")
-        self.members.append(member)
+        member = Member(projection, self._folder / f"{projection}-{next(self._numbers)}.log")
         await self._start(member)
+        self.members.append(member)  # not before: the supervisor would start it as well
         return member
 
     def living(self, projection: str) -> list[Member]:
@@ -150,6 +161,19 @@ class Fleet:
         await self._ended(member)
         await self._start(member, crash_at)
         member.not_before_s = 0.0
+
+    async def finish(self) -> list[int]:
+        """Ask all workers to finish, each of which must do so well; the exit codes of those that did not."""
+        await self._stop_supervising()
+        members = [member for member in self.members if member.wanted and member.is_alive]
+        await asyncio.gather(*(self.retire(member) for member in members))
+        return [member.exits[-1] for member in members if not member.may_end_so(member.exits[-1])]
+
+    async def _stop_supervising(self) -> None:
+        """Let the supervisor end between two starts: a start that is cut short leaves a process that nobody knows."""
+        self._ending.set()
+        if self._supervisor is not None:
+            await self._supervisor
 
     async def retire(self, member: Member) -> int:
         """Ask a worker to finish; its exit code."""
@@ -174,6 +198,8 @@ class Fleet:
 
     async def _start(self, member: Member, crash_at: str = "") -> None:
         more = {ENVIRONMENT: crash_at} if crash_at else {}
+        member.is_armed = bool(crash_at)
+        member.log_begins = member.log_file.stat().st_size if member.log_file.exists() else 0
         with member.log_file.open("ab") as output:
             member.process = await asyncio.create_subprocess_exec(
                 *command("worker", "run", member.projection), env=self._environment | more, stdout=output, stderr=output
@@ -181,8 +207,8 @@ class Fleet:
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            for member in self.members:
+        while not self._ending.is_set():
+            for member in list(self.members):
                 if member.wanted and not member.is_alive and loop.time() >= member.not_before_s:
                     if member.process is not None and member.process.returncode is not None:
                         member.exits.append(member.process.returncode)
