@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from tailrace.contract import notes
-from tailrace.contract.event_schemas import envelope_properties, pinned, required_attributes, sample
+from tailrace.contract.event_schemas import envelope_properties, pinned, required_attributes, routing, sample
 from tailrace.operations.topics import DEAD_LETTERS, topic_configs
 from tailrace.schemas.catalogue import EVENT_TYPES, INBOUND, PREFIX, TOPICS, EventType, TopicSpec
 from tailrace.schemas.envelope import CONTENT_TYPE
@@ -135,6 +135,7 @@ def _message(kind: EventType, number: int) -> Document:
     return {
         "name": name,
         "title": f"{kind.name}, version {number}",
+        **routing(kind),
         "contentType": CONTENT_TYPE,
         "headers": _headers(),
         "payload": {"allOf": [{"$ref": "#/components/schemas/envelope"}, own]},

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from tailrace.contract import notes
 from tailrace.errors import NotFoundError
+from tailrace.producer.stamping import subject_fields
 from tailrace.schemas.catalogue import EVENT_TYPES, EventType
 from tailrace.schemas.envelope import Envelope
 
@@ -40,10 +41,20 @@ def event_schema(type_: str, version: int | None = None) -> Schema:
         "$id": f"urn:tailrace:event:{kind.name}:{version}",
         "title": f"{kind.name}, version {version}",
         "description": notes.LIMITS,
+        **routing(kind),
         "type": "object",
         "properties": envelope_properties() | pinned(kind, version),
         "required": required_attributes(version),
     }
+
+
+def routing(kind: EventType) -> Schema:
+    """Where an event of the type goes, for programs: the topic (without prefix) and fields of its newest `data`.
+
+    The first field of `x-key` that is not null is the record's key; the values of `x-subject`, with `/` between them,
+    are the subject.
+    """
+    return {"x-topic": kind.topic, "x-key": list(kind.key), "x-subject": list(subject_fields(kind.name) or kind.key)}
 
 
 def pinned(kind: EventType, version: int) -> Schema:

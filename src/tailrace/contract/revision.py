@@ -51,19 +51,24 @@ def contract_of(revision: str, root: Path) -> Contract:
 
 
 def _from_git(revision: str, root: Path) -> bytes:
-    name = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"],
-        cwd=root, capture_output=True, timeout=GIT_TIMEOUT_S, check=False,
-    ).stdout.decode().strip()  # fmt: skip
+    name = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
     if not name:
         fix = "name a folder that `tailrace schema export` wrote, or a git revision"
         raise NotFoundError(f"{revision}: neither a folder with {CONTRACT_FILE} nor a git revision", fix=fix)
-    shown = subprocess.run(
-        ["git", "show", f"{name}:{COMMITTED}"], cwd=root, capture_output=True, timeout=GIT_TIMEOUT_S, check=False
-    )
-    if shown.returncode:
+    document = _git(root, "show", f"{name}:{COMMITTED}")
+    if not document:
         raise NotFoundError(f"{revision} has no {COMMITTED}: it is older than the file", fix=f"--against {RELEASED}")
-    return shown.stdout
+    return document
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    """What git says; nothing where it fails or is not there."""
+    try:
+        command = ["git", *arguments]
+        done = subprocess.run(command, cwd=root, capture_output=True, timeout=GIT_TIMEOUT_S, check=False)
+    except OSError:
+        return b""
+    return b"" if done.returncode else done.stdout
 
 
 def _parsed(text: bytes, revision: str) -> Contract:

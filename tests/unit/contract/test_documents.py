@@ -11,11 +11,17 @@ from tailrace.contract.asyncapi import asyncapi
 from tailrace.contract.documents import DOCS, REGENERATE, committed, drift, exported, write
 from tailrace.contract.event_schemas import event_schema, event_type, sample
 from tailrace.errors import NotFoundError
-from tailrace.schemas.catalogue import EVENT_TYPES, TOPICS, key_of
+from tailrace.schemas.catalogue import EVENT_TYPES, INBOUND, TOPICS, key_of
+from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = [(kind.name, number) for kind in EVENT_TYPES.values() for number in range(1, kind.version + 1)]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return asyncapi()
 
 
 def test_the_committed_documents_are_what_the_models_say():
@@ -79,8 +85,9 @@ def test_every_channel_has_its_topics_messages_with_the_contracts_keys():
 
 
 @pytest.mark.parametrize(("name", "version"), VERSIONS)
-def test_a_message_of_the_asyncapi_document_takes_its_own_example_and_no_other_types(name: str, version: int):
-    document = asyncapi()
+def test_a_message_of_the_asyncapi_document_takes_its_own_example_and_no_other_types(
+    name: str, version: int, document: Any
+):
     message = document["components"]["messages"][f"{name}.v{version}"]
     validator = Draft7Validator(message["payload"] | {"components": document["components"]})
     assert validator.is_valid(message["examples"][0]["payload"])
@@ -113,3 +120,31 @@ def test_a_type_may_be_named_without_its_prefix_and_an_unknown_one_is_not_found(
         event_type("message.sent")
     with pytest.raises(NotFoundError):
         event_schema("message.posted", 99)
+
+
+def test_who_reads_only_the_asyncapi_document_is_understood():
+    """A producer of another language: topic, key, subject and a valid value from the committed file, nothing else."""
+    document = json.loads((ROOT / DOCS / "contract/asyncapi.json").read_text("utf-8"))
+    understood = set()
+    for channel, described in document["channels"].items():
+        for name in described["messages"]:
+            message = document["components"]["messages"][name]
+            if "x-key" not in message:
+                continue
+            value = message["examples"][0]["payload"] | {"id": "0199c1d2-00e0-7000-8000-0000000000ff", "sequence": "1"}
+            value["subject"] = "/".join(str(value["data"][field]) for field in message["x-subject"])
+            key = next(value["data"][field] for field in message["x-key"] if value["data"].get(field))
+            topic = described["address"].removeprefix("collab.")
+            event = decode(topic, key.encode(), json.dumps(value).encode(), None)
+            assert isinstance(event, Event), (name, event)
+            assert topic == channel == message["x-topic"]
+            understood.add(event.type)
+    assert understood == set(EVENT_TYPES)
+
+
+def test_an_event_of_the_inbound_example_needs_only_what_the_gateway_adds():
+    message = asyncapi()["components"]["messages"]["inbound"]
+    short = message["examples"][0]["payload"]
+    assert not {"id", "time", "sequence"} & short.keys()
+    whole = short | {"id": "0199c1d2-00e0-7000-8000-0000000000ff", "sequence": "1", "time": "2026-11-20T09:15:00Z"}
+    assert isinstance(decode(INBOUND, None, json.dumps(whole).encode(), None), Event)
