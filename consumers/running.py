@@ -21,6 +21,7 @@ from tailrace.consumers.search.running import search_jobs, search_sink
 from tailrace.consumers.search.sink import SearchSink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
+from tailrace.probes import Part, Sample, watch
 from tailrace.projections.registry import POSTGRES, REDIS, SEARCH, Projection
 from tailrace.schemas.decode import decode
 from tailrace.schemas.glance import glance
@@ -58,6 +59,7 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
         return State(worker.is_standing, in_hand, worker.partitions, worker.totals.events, *worker.troubles)
 
     finished = asyncio.Event()
+    watch(_part(projection.name, worker))
     _stop_on_signals(worker)
     log.info("worker_started", projection=projection.name, version=projection.version, owner=owner)
     beside = {asyncio.create_task(one.run(finished), name=one.name) for one in companions}
@@ -74,6 +76,25 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
         await asyncio.wait(beside, timeout=settings.worker.drain_timeout_s)
         await reporter.end(failed)
         log.info("worker_stopped", projection=projection.name, **vars(worker.totals))
+
+
+def _part(name: str, worker: Worker) -> Part:
+    """What the worker tells of itself; one that waits because it was paused is ready."""
+
+    def trouble() -> str | None:
+        return None if worker.partitions or worker.is_standing else "no partition is claimed"
+
+    def samples() -> Iterator[Sample]:
+        totals, (troubles, _) = worker.totals, worker.troubles
+        named = ("projection", name)
+        yield Sample("tailrace_events_consumed_total", totals.events, (named,))
+        outcomes = {"duplicate": totals.repeats, "parked": totals.parked, "dead": totals.refused}
+        outcomes["applied"] = totals.events - sum(outcomes.values())
+        for outcome, count in outcomes.items():
+            yield Sample("tailrace_events_applied_total", count, (named, ("outcome", outcome)))
+        yield Sample("tailrace_store_errors_total", troubles, (("store", name),))
+
+    return Part(name, trouble, samples)
 
 
 def _beside(

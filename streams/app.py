@@ -33,7 +33,8 @@ class Connection(Protocol):
 class StreamApp:
     """A stream and the Faust app that feeds it. `failed` is done when the process must end, with the reason.
 
-    `joined` says whether the group has given us our partitions, be it none; `assigned` are those.
+    `joined` says whether the group has given us our partitions, be it none; `assigned` are those. `is_ready`: all of
+    them have been read from once.
     """
 
     stream: Stream
@@ -43,6 +44,7 @@ class StreamApp:
     reader: Reader
     failed: asyncio.Future[Exception] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     joined: bool = False
+    is_ready: bool = False
     assigned: frozenset[int] = field(default_factory=frozenset)
 
     async def start(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
@@ -12,6 +12,7 @@ import structlog
 
 from tailrace.addresses import resolve
 from tailrace.errors import TailraceError
+from tailrace.probes import Part, Sample, watch
 from tailrace.settings import Settings
 from tailrace.streams.app import StreamApp
 from tailrace.streams.pulse import watch_the_loop
@@ -46,6 +47,7 @@ async def run_streams(settings: Settings, names: Sequence[str], leave: Callable[
     try:
         for name in names:
             apps.append(create_app(name, settings))
+            watch(_part(apps[-1]))
             await apps[-1].start()
             log.info("stream_started", stream=name, source=apps[-1].stream.source)
         await _run_until(stopping, apps, settings)
@@ -53,6 +55,18 @@ async def run_streams(settings: Settings, names: Sequence[str], leave: Callable[
         log.error("stream_failed", error=type(error).__name__)  # noqa: TRY400 - tracebacks may quote records
         leave(error)
     await _stop(apps, settings.worker.drain_timeout_s)
+
+
+def _part(app: StreamApp) -> Part:
+    def trouble() -> str | None:
+        return None if app.joined and app.is_ready else "waits for its partitions"
+
+    def samples() -> Iterator[Sample]:
+        named, totals = ("stream", app.stream.name), app.pipeline.totals
+        yield Sample("tailrace_events_consumed_total", totals.records, (named,))
+        yield Sample("tailrace_stream_outputs_total", totals.outputs, (named,))
+
+    return Part(app.stream.name, trouble, samples)
 
 
 async def _run_until(stopping: asyncio.Event, apps: Sequence[StreamApp], settings: Settings) -> None:
@@ -89,9 +103,8 @@ async def _tick(app: StreamApp, stopping: asyncio.Event) -> None:
 async def _watch(app: StreamApp, settings: Settings) -> None:
     """Tell when the stream is ready; raise where Faust crashed or stands still."""
     watchdog = Watchdog(settings.streams.stall_timeout_s)
-    ready = False
     while True:
-        await asyncio.sleep(TICK_S if not ready else WATCH_EVERY_S)
+        await asyncio.sleep(WATCH_EVERY_S if app.is_ready else TICK_S)
         if app.faust.should_stop:
             kind = type(app.faust.crash_reason).__name__ if app.faust.crash_reason else "it stopped by itself"
             # If the broker is away, that is why, and this raises as much.
@@ -107,8 +120,8 @@ async def _watch(app: StreamApp, settings: Settings) -> None:
                     f"stream {app.stream.name}: records are waiting but none arrive", fix="run it again"
                 )
             watchdog.forgive(at)
-        if not ready and app.joined and all(positions[one] is not None or not ends[one] for one in partitions):
-            ready = True
+        if not app.is_ready and app.joined and all(positions[one] is not None or not ends[one] for one in partitions):
+            app.is_ready = True
             log.info("stream_ready", stream=app.stream.name, partitions=len(partitions))
 
 

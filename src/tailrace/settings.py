@@ -146,6 +146,13 @@ class ArchiveSettings(_Section):
     segment_age_s: float = Field(3_600, ge=0, description="a smaller segment is closed when its first record is older")
 
 
+class HealthSettings(_Section):
+    """Where a process tells how it does (`/livez`, `/readyz`, `/metrics`)."""
+
+    host: str = Field("127.0.0.1", description="who may ask: nothing there is secret, and nobody is asked for a token")
+    port: int | None = Field(None, ge=0, le=65_535, description="empty: nothing listens; 0: a free one")
+
+
 class LogSettings(_Section):
     """How the process logs (always to stderr)."""
 
@@ -187,6 +194,7 @@ class Settings(BaseSettings):
     partitions: PartitionSettings = PartitionSettings()  # type: ignore[call-arg]
     http: HttpSettings = HttpSettings()  # type: ignore[call-arg]
     archive: ArchiveSettings = ArchiveSettings()  # type: ignore[call-arg]
+    health: HealthSettings = HealthSettings()  # type: ignore[call-arg]
     log: LogSettings = LogSettings()
 
     @classmethod

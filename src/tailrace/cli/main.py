@@ -27,6 +27,7 @@ COMMANDS: tuple[str, ...] = (
     "worker",
     "streams",
     "trends",
+    "health",
     "positions",
     "projection",
     "trace",

@@ -38,6 +38,7 @@ def run_command(
     from tailrace.errors import UsageError
     from tailrace.operations.streams import wait_for_broker
     from tailrace.operations.topics import topic_partitions
+    from tailrace.probes import probes
     from tailrace.settings import load_settings
     from tailrace.streams.pipeline import DEAD_LETTERS
     from tailrace.streams.registry import NAMES, stream_of
@@ -56,12 +57,14 @@ def run_command(
         topics |= {stream.source, *stream.targets}
 
     async def run() -> None:
-        if resumed:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)  # until the streams take it over
-            await wait_for_broker(settings, settings.streams.outage_max_s)
-        # Faust would wait for a topic that does not exist, and call that ready.
-        await topic_partitions(settings, resolve(settings).kafka, topics)
-        await run_streams(settings, wanted, _leave)
+        async with probes(settings.health):
+            if resumed:
+                # Until the streams take it over.
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
+                await wait_for_broker(settings, settings.streams.outage_max_s)
+            # Faust would wait for a topic that does not exist, and call that ready.
+            await topic_partitions(settings, resolve(settings).kafka, topics)
+            await run_streams(settings, wanted, _leave)
 
     tune_garbage_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -33,6 +33,7 @@ def run_command(
     from tailrace.errors import UsageError
     from tailrace.operations.positions import announce
     from tailrace.operations.topics import topic_partitions
+    from tailrace.probes import probes
     from tailrace.projections.registry import PROJECTIONS
     from tailrace.settings import load_settings
     from tailrace.telemetry import configure_logging, tune_garbage_collector
@@ -53,7 +54,8 @@ def run_command(
             # Read as soon as it is created; the others go on meanwhile.
             note(f"no such topic: {missing}\n  fix  tailrace topics apply")
         await announce(settings, wanted)
-        await asyncio.gather(*(run_worker(settings, one, kafka=kafka, postgres=postgres) for one in wanted))
+        async with probes(settings.health):
+            await asyncio.gather(*(run_worker(settings, one, kafka=kafka, postgres=postgres) for one in wanted))
 
     tune_garbage_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
