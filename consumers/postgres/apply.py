@@ -12,6 +12,7 @@ from tailrace.consumers.batch import Outcome
 from tailrace.consumers.postgres import files
 from tailrace.consumers.postgres.effects import PlainWork, apply_activity, apply_effects, apply_last_seen
 from tailrace.consumers.postgres.messages import MessageWork
+from tailrace.consumers.postgres.moves import record_moves
 from tailrace.consumers.postgres.notifications import refresh_notifications
 from tailrace.consumers.postgres.parking import Parking
 from tailrace.consumers.postgres.postings import fold_postings, load_ids, resolve_threads, write_postings
@@ -44,6 +45,7 @@ async def apply_events(session: Session, events: Sequence[Event], parking: Parki
     messages.fold(about)
 
     await plain.store(session)
+    await record_moves(session, rest)
     rollups = Rollups()
     await write_postings(session, postings, rollups)
     await messages.write(session, rollups)

@@ -224,3 +224,13 @@ FROM (
     SELECT m.message_id, m.deleted_at FROM collab.messages_archive m WHERE m.user_id = ANY ($1::uuid[]) AND m.is_deleted
 ) AS e
 WHERE n.message_id = e.message_id AND n.withdrawn_at IS DISTINCT FROM e.deleted_at
+
+-- name: record_channel_moves
+INSERT INTO collab.channel_member_moves
+SELECT * FROM json_populate_recordset(NULL::collab.channel_member_moves, $1::json) AS n ORDER BY n.event_id
+ON CONFLICT (event_id) DO NOTHING
+
+-- name: record_workspace_removals
+INSERT INTO collab.workspace_removals
+SELECT * FROM json_populate_recordset(NULL::collab.workspace_removals, $1::json) AS n ORDER BY n.event_id
+ON CONFLICT (event_id) DO NOTHING

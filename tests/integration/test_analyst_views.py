@@ -217,7 +217,31 @@ async def test_reactions_count_once_at_their_earliest_add(models: ReadModels, gi
     assert rows(models, by_hour) == [(2, 1)]
 
 
-async def test_a_channel_grows_by_its_newest_stays(models: ReadModels, given: Given, apply: Apply):
+async def test_every_stay_in_a_channel_is_told_whatever_ended_it(models: ReadModels, given: Given, apply: Apply):
+    story = [
+        given.hired("bo", time="2026-10-01 10:00"), given.channel(), given.joined("bo", time="2026-11-01 10:00"),
+        given.joined("bo", role="admin", time="2026-11-02 10:00"), given.left("bo", time="2026-11-03 10:00"),
+        given.joined("bo", time="2026-11-05 10:00"), given.removed("bo", time="2026-11-06 10:00"),
+        given.hired("bo", time="2026-11-08 10:00"), given.joined("bo", time="2026-11-08 10:00"),
+    ]  # fmt: skip
+    await apply(*reversed(story), *story)
+
+    history = """SELECT role, joined_at::date::text, left_at::date::text, is_active
+                 FROM analytics.channel_members_history ORDER BY joined_at"""
+    growth = "SELECT day_utc::text, joins, leaves, members_end FROM analytics.channel_growth ORDER BY 1"
+
+    assert rows(models, history) == [
+        ("admin", "2026-11-02", "2026-11-03", False),
+        ("member", "2026-11-05", "2026-11-06", False),
+        ("member", "2026-11-08", None, True),
+    ]
+    assert rows(models, growth) == [
+        ("2026-11-02", 1, 0, 1), ("2026-11-03", 0, 1, 0), ("2026-11-05", 1, 0, 1), ("2026-11-06", 0, 1, 0),
+        ("2026-11-08", 1, 0, 1),
+    ]  # fmt: skip
+
+
+async def test_a_channel_grows_by_its_stays(models: ReadModels, given: Given, apply: Apply):
     await apply(
         given.channel(), given.joined("ana", time="2026-11-01 10:00"), given.joined("bo", time="2026-11-01 10:00"),
         given.left("bo", time="2026-11-03 10:00"), given.joined("cy", time="2026-11-03 10:00"),
