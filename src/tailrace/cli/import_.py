@@ -1,6 +1,7 @@
 """`tailrace import`: other products' histories."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,10 +21,31 @@ SHOWN_MAX: Final = 20
 
 app = typer.Typer(help="Turn another product's history into events.", no_args_is_help=True)
 
+ToOption = Annotated[
+    str | None, typer.Option("--to", help="A file for the events as JSON Lines, `-` for stdout; else the log.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Make the events, report, and send nothing.")]
+ResumeOption = Annotated[
+    Path | None, typer.Option("--resume", help="A file that remembers how far it came: after a stop, go on there.")
+]
 
-@app.callback()
-def group() -> None:
-    """Keep `slack` a command of its own while it is the only one."""
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where the events go and how the report is shown."""
+
+    to: str | None
+    dry_run: bool
+    resume: Path | None
+    output: Output
+
+    def __post_init__(self) -> None:
+        from tailrace.errors import UsageError
+
+        if self.to == "-" and self.output is Output.JSON and not self.dry_run:
+            raise UsageError("stdout cannot hold both the events and the report", fix="give --to a file")
+        if self.resume and (self.to is not None or self.dry_run):
+            raise UsageError("only what goes into the log is resumed", fix="leave --resume out")
 
 
 def register(parent: typer.Typer) -> None:
@@ -32,13 +54,12 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command()
-def slack(
+def slack(  # noqa: PLR0913 - each is an option of the command line
     path: Annotated[Path, typer.Argument(help="The zip that Slack sends, or the folder it unpacks to.")],
     *,
-    to: Annotated[
-        str | None, typer.Option("--to", help="A file for the events as JSON Lines, `-` for stdout; else the log.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Make the events, report, and send nothing.")] = False,
+    to: ToOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = None,
     workspace: Annotated[str | None, typer.Option(help="The workspace's name, which no export holds.")] = None,
     team_id: Annotated[str | None, typer.Option(help="Slack's id of the team, if its users do not tell.")] = None,
     output: OutputOption = Output.TABLE,
@@ -50,33 +71,82 @@ def slack(
 
     Example: `tailrace import slack "Acme Slack export.zip" --workspace Acme --dry-run`
     """
-    from tailrace.errors import UsageError
     from tailrace.history.report import Report
     from tailrace.history.slack import SlackOptions, slack_events
     from tailrace.history.slack_export import read_slack_export
 
-    if to == "-" and output is Output.JSON and not dry_run:
-        raise UsageError("stdout cannot hold both the events and the report", fix="give --to a file")
-    report = Report()
-    with read_slack_export(path) as export, _Progress() as progress:
-        events = slack_events(export, SlackOptions(workspace, team_id), report, progress)
-        sent = _send(events, to, dry_run=dry_run)
-    _show(report, sent, output, on_stdout=to != "-" or dry_run)
-    _raise_if_partial(report, sent)
+    way, report = Way(to, dry_run, resume, output), Report()
+    with read_slack_export(path) as export, _Progress("slack", "day files") as progress:
+        sent = _send(slack_events(export, SlackOptions(workspace, team_id), report, progress), way)
+    _conclude("Slack", report, sent, way)
 
 
-def _send(events: "Iterator[Generated]", to: str | None, *, dry_run: bool) -> "Sent":
+@app.command()
+def mattermost(
+    path: Annotated[Path, typer.Argument(help="The zip or the .jsonl of a bulk export.")],
+    *,
+    to: ToOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = None,
+    server: Annotated[str, typer.Option(help="Any name for the server; the same one every time.")] = "mattermost",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Import a Mattermost bulk export: teams, people, channels, members, posts, threads, edits, reactions, files.
+
+    Importing the same export again changes nothing. What was not understood is in the report; lines that cannot be
+    read are left out and named, with exit code 7.
+
+    Example: `tailrace import mattermost export.zip --server chat.acme.test --resume acme.progress`
+    """
+    from tailrace.history.mattermost import MattermostOptions, mattermost_events
+    from tailrace.history.mattermost_export import MattermostExport
+    from tailrace.history.report import Report
+
+    way, report = Way(to, dry_run, resume, output), Report()
+    with MattermostExport(path) as export, _Progress("mattermost", "lines") as progress:
+        sent = _send(mattermost_events(export, MattermostOptions(server), report, progress), way)
+    _conclude("Mattermost", report, sent, way)
+
+
+@app.command()
+def zulip(
+    path: Annotated[Path, typer.Argument(help="The tarball of an export, or the folder it unpacks to.")],
+    *,
+    to: ToOption = None,
+    dry_run: DryRunOption = False,
+    resume: ResumeOption = None,
+    realm: Annotated[str | None, typer.Option(help="The realm's name, if the export does not tell.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Import a Zulip export: people, streams, members, messages, topics as threads, edits, reactions, files.
+
+    Importing the same export again changes nothing. What was not understood is in the report; files of the export
+    that cannot be read are left out and named, with exit code 7.
+
+    Example: `tailrace import zulip zulip-export.tar.gz --dry-run -o json`
+    """
+    from tailrace.history.report import Report
+    from tailrace.history.zulip import ZulipOptions, zulip_events
+    from tailrace.history.zulip_export import ZulipExport
+
+    way, report = Way(to, dry_run, resume, output), Report()
+    with ZulipExport(path) as export, _Progress("zulip", "files of messages") as progress:
+        sent = _send(zulip_events(export, ZulipOptions(realm), report, progress), way)
+    _conclude("Zulip", report, sent, way)
+
+
+def _send(events: "Iterator[Generated]", way: Way) -> "Sent":
     import sys
 
     from tailrace.history.sending import JsonLines, Nowhere, send
 
-    if dry_run:
+    if way.dry_run:
         return asyncio.run(send(events, Nowhere()))
-    if to is None:
-        return asyncio.run(_publish(events))
-    if to == "-":
+    if way.to is None:
+        return asyncio.run(_publish(events, way.resume))
+    if way.to == "-":
         return asyncio.run(send(events, JsonLines(sys.stdout.buffer)))
-    target = Path(to)
+    target = Path(way.to)
     part = target.with_name(f"{target.name}.part")
     try:
         with part.open("wb") as file:
@@ -87,8 +157,9 @@ def _send(events: "Iterator[Generated]", to: str | None, *, dry_run: bool) -> "S
     return sent
 
 
-async def _publish(events: "Iterator[Generated]") -> "Sent":
+async def _publish(events: "Iterator[Generated]", resume: Path | None) -> "Sent":
     from tailrace.addresses import resolve
+    from tailrace.history.resuming import Checkpoint
     from tailrace.history.sending import Log, send
     from tailrace.producer import Producer
     from tailrace.settings import load_settings
@@ -97,10 +168,18 @@ async def _publish(events: "Iterator[Generated]") -> "Sent":
     settings = load_settings()
     configure_logging(settings.log)
     async with Producer(settings, source="/import", bootstrap_servers=resolve(settings).kafka) as producer:
-        return await send(events, Log(producer))
+        checkpoint = Checkpoint(resume) if resume else None
+        if checkpoint and checkpoint.done:
+            note(f"{checkpoint.done:,} events are in the log already")
+        return await send(events, Log(producer, checkpoint))
 
 
-def _show(report: "Report", sent: "Sent", output: Output, *, on_stdout: bool) -> None:
+def _conclude(product: str, report: "Report", sent: "Sent", way: Way) -> None:
+    _show(product, report, sent, way)
+    _raise_if_partial(report, sent)
+
+
+def _show(product: str, report: "Report", sent: "Sent", way: Way) -> None:
     document = {
         **report.document(),
         "sent": {
@@ -111,10 +190,10 @@ def _show(report: "Report", sent: "Sent", output: Output, *, on_stdout: bool) ->
     }
     rows: list[list[Any]] = [list(row) for row in report.compared()]
     odd: list[list[Any]] = [[oddity.kind, oddity.count, oddity.first] for _, oddity in sorted(report.oddities.items())]
-    if output is Output.JSON:
+    if way.output is Output.JSON:
         print_json(document)
-    elif on_stdout:
-        print_table(["WHAT", "IN THE EXPORT", "EVENTS"], rows, title=f"Slack {report.workspace['team_id']}")
+    elif way.to != "-" or way.dry_run:
+        print_table(["WHAT", "IN THE EXPORT", "EVENTS"], rows, title=f"{product} {report.workspace['team_id']}")
         if odd:
             print_table(["NOT UNDERSTOOD OR ASSUMED", "COUNT", "FIRST"], odd)
     else:
@@ -132,13 +211,17 @@ def _raise_if_partial(report: "Report", sent: "Sent") -> None:
         note(f"refused {refusal.event_id}: {refusal.reason}")
     if report.unreadable_count or sent.refused:
         raise PartlyDoneError(
-            f"{report.unreadable_count} files left out, {sent.refused} events refused",
-            fix="mend or remove the files and import again: nothing is imported twice",
+            f"{report.unreadable_count} files or lines left out, {sent.refused} events refused",
+            fix="mend or remove them and import again: nothing is imported twice",
         )
 
 
 class _Progress:
-    """Shows the day files done: a bar on a terminal, a line at every tenth elsewhere."""
+    """Shows how much of the export is done: a bar on a terminal, a line at every tenth elsewhere."""
+
+    def __init__(self, product: str, unit: str) -> None:
+        self._product = product
+        self._unit = unit
 
     def __enter__(self) -> "Callable[[int, int], None]":
         from rich.progress import Progress
@@ -156,5 +239,5 @@ class _Progress:
         self._bar.update(self._task, completed=done, total=total)
         tenth = done * 10 // total if total else 10
         if tenth > self._tenth and not stderr.is_terminal:
-            note(f"import slack {tenth * 10}% {done}/{total} day files")
+            note(f"import {self._product} {tenth * 10}% {done}/{total} {self._unit}")
         self._tenth = max(tenth, self._tenth)

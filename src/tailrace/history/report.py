@@ -11,6 +11,7 @@ UNREADABLE_LISTED_MAX: Final = 1_000
 KINDS_MAX: Final = 500
 """Kinds of oddities beyond this many are counted together as `other`: some are named by the export's own words."""
 _COMPARED: Final = (
+    ("teams", ("teams",), "workspace.created"),
     ("people and bots", ("users", "bots"), "user.registered"),
     ("deactivated accounts", ("deactivated",), "user.status_changed"),
     ("conversations", ("channels", "groups", "dms", "mpims"), "channel.created"),
@@ -20,6 +21,7 @@ _COMPARED: Final = (
     ("day files", ("day_files",), None),
     ("messages", ("messages",), "message.posted"),
     ("replies among them", ("replies",), None),
+    ("threads", ("threads",), None),
     ("edits", ("edits",), "message.edited"),
     ("deleted messages", ("messages_deleted",), "message.deleted"),
     ("reactions", ("reactions",), "reaction.added"),
@@ -49,7 +51,7 @@ class Unreadable:
 
 @dataclass(slots=True)
 class Report:
-    """Counts of one import. It names files, Slack ids and timestamps, never text, names or addresses of people."""
+    """Counts of one import. It names files and the export's ids and times, never text or addresses of people."""
 
     found: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
@@ -85,11 +87,13 @@ class Report:
     def compared(self) -> list[tuple[str, int, int | None]]:
         """Rows of label, count in the export, and count of the events made of it, None where none is meant to be.
 
-        Events can be more: people who are in no list, and members whom the lists or only the messages tell of.
+        Events can be more: people who are in no list, and members whom the lists or only the messages tell of. What
+        this kind of export does not have is left out.
         """
         return [
             (label, sum(self.found[kind] for kind in kinds), None if name is None else self.events[PREFIX + name])
             for label, kinds, name in _COMPARED
+            if any(kind in self.found for kind in kinds) or (name is not None and "teams" not in kinds)
         ]
 
     def document(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import orjson
 
 from tailrace.errors import TailraceError
 from tailrace.history.generated import Generated
+from tailrace.history.resuming import Checkpoint
 
 if TYPE_CHECKING:
     from tailrace.producer import Producer
@@ -78,10 +79,11 @@ class Nowhere:
 
 
 class Log:
-    """The log, through a producer that is open; it checks, keys and bounds."""
+    """The log, through a producer that is open; it checks, keys and bounds. `checkpoint` skips what is done."""
 
-    def __init__(self, producer: "Producer") -> None:
+    def __init__(self, producer: "Producer", checkpoint: Checkpoint | None = None) -> None:
         self._producer = producer
+        self._checkpoint = checkpoint
 
     async def take(self, events: Iterator[dict[str, Any]]) -> Sent:
         """Publish all events.
@@ -91,16 +93,22 @@ class Log:
         """
         from tailrace.producer import Failed, Refused
 
-        sent = Sent(0, 0, [])
-        async for result in self._producer.publish_stream(events):
+        sent, checkpoint = Sent(0, 0, []), self._checkpoint
+        async for result in self._producer.publish_stream(checkpoint.rest(events) if checkpoint else events):
             if isinstance(result, Failed):
+                if checkpoint:
+                    checkpoint.save()
                 raise _stopped(result.error, sent.written)
+            if checkpoint:
+                checkpoint.note(result.event_id)
             if isinstance(result, Refused):
                 sent.refused += 1
                 if len(sent.refusals) < REFUSALS_LISTED_MAX:
                     sent.refusals.append(Refusal(result.event_id, str(result.error)))
             else:
                 sent.written += 1
+        if checkpoint:
+            checkpoint.save()
         return sent
 
 

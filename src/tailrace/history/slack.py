@@ -31,8 +31,8 @@ from tailrace.history.slack_messages import Messages
 from tailrace.history.slack_people import People, WorkspaceFacts
 from tailrace.history.slack_survey import survey
 from tailrace.history.slack_text import TextReader
-from tailrace.history.slack_values import EARLIEST_US, SlackIds, micros
-from tailrace.history.values import first_text
+from tailrace.history.slack_values import SlackIds
+from tailrace.history.values import EARLIEST_US, first_text, micros
 
 Progress = Callable[[int, int], None]
 """Called with the day files done and the day files in all."""

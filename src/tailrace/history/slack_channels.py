@@ -9,8 +9,8 @@ from tailrace.history.generated import EventWriter, Generated, Moment
 from tailrace.history.slack_export import Conversation, Kind, Raw
 from tailrace.history.slack_people import People
 from tailrace.history.slack_survey import JOINS, LEAVES, Survey
-from tailrace.history.slack_values import SlackIds, micros
-from tailrace.history.values import first_text, object_of, objects_of, text_of, texts_of
+from tailrace.history.slack_values import SlackIds
+from tailrace.history.values import first_text, micros, object_of, objects_of, text_of, texts_of
 
 _TYPES: Final = {Kind.CHANNEL: "public", Kind.GROUP: "private", Kind.DM: "dm", Kind.MPIM: "group_dm"}
 _ARCHIVED: Final = {

@@ -7,8 +7,8 @@ from typing import Any
 from tailrace.history.report import Report
 from tailrace.history.slack_channels import Room
 from tailrace.history.slack_survey import LOGS, TOMBSTONE, Change, Removal, subject_of
-from tailrace.history.slack_values import micros, slack_ts
-from tailrace.history.values import text_of
+from tailrace.history.slack_values import slack_ts
+from tailrace.history.values import micros, text_of
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from tailrace.history.generated import EventWriter, Generated, Moment
 from tailrace.history.slack_people import People
-from tailrace.history.slack_values import SlackIds, micros
-from tailrace.history.values import first_text, object_of, objects_of, text_of
+from tailrace.history.slack_values import SlackIds
+from tailrace.history.values import first_text, micros, object_of, objects_of, text_of
 
 SIZE_MAX: Final = 2**63 - 1
 _HIDDEN: Final = {"hidden_by_limit", "access_denied", "check_file_info", "file_not_found", "slack_file_not_found"}

@@ -20,8 +20,8 @@ from tailrace.history.slack_files import Files, files_of
 from tailrace.history.slack_people import UNKNOWN, People
 from tailrace.history.slack_survey import TOMBSTONE
 from tailrace.history.slack_text import Readable, TextReader, markup_of
-from tailrace.history.slack_values import SlackIds, micros
-from tailrace.history.values import first_text, object_of, objects_of, text_of, texts_of
+from tailrace.history.slack_values import SlackIds
+from tailrace.history.values import first_text, micros, object_of, objects_of, text_of, texts_of
 
 CONTENT_CHARS_MAX: Final = 100_000
 FORMATTED_BYTES_MAX: Final = 256 * 2**10

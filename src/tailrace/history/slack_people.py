@@ -11,8 +11,8 @@ from typing import Any, Final
 from tailrace.history.generated import EventWriter, Generated, Moment
 from tailrace.history.report import Report
 from tailrace.history.slack_export import Raw
-from tailrace.history.slack_values import SlackIds, micros
-from tailrace.history.values import first_text, object_of, text_of
+from tailrace.history.slack_values import SlackIds
+from tailrace.history.values import first_text, micros, object_of, text_of
 
 SLACKBOT: Final = "USLACKBOT"
 UNKNOWN: Final = "UNKNOWN"

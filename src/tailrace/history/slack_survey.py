@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from tailrace.history.reading import UnreadableFileError, parse_json
 from tailrace.history.slack_export import Conversation, SlackExport
-from tailrace.history.slack_values import micros
-from tailrace.history.values import first_text, object_of, text_of
+from tailrace.history.values import first_text, micros, object_of, text_of
 
 JOINS: Final = frozenset({"channel_join", "group_join"})
 LEAVES: Final = frozenset({"channel_leave", "group_leave"})

@@ -1,6 +1,30 @@
 """Values of an export, read with suspicion: they may be missing or of another type."""
 
-from typing import Any
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+EARLIEST_US: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+"""The contract refuses earlier times (rule T)."""
+LATEST_US: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+_SECONDS = re.compile(r"(\d{1,12})(?:\.(\d*))?", re.ASCII)
+_MILLISECONDS = re.compile(r"(\d{10})(\d{3})", re.ASCII)
+
+
+def micros(value: Any) -> int | None:
+    """Microseconds since 1970 (UTC) of a time in an export; None where it is missing, zero or outside 2000 to 2100.
+
+    Takes `"1355517523.000005"`, seconds as text or number, and milliseconds (13 digits). Never by way of a float, which
+    has no room for the last digits.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = f"{value:.6f}" if isinstance(value, float) else str(value)
+    match = _SECONDS.fullmatch(text) or _MILLISECONDS.fullmatch(text)
+    if match is None:
+        return None
+    us = int(match[1]) * 1_000_000 + int(f"{match[2] or '':0<6}"[:6])
+    return us if EARLIEST_US <= us < LATEST_US else None
 
 
 def text_of(value: Any) -> str | None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tailrace.history.generated import Moment
-from tailrace.history.slack_values import SlackIds, micros, slack_ts
+from tailrace.history.slack_values import SlackIds, slack_ts
+from tailrace.history.values import micros
 
 
 @pytest.mark.parametrize(
