@@ -29,6 +29,7 @@ def add_records(  # noqa: PLR0913 - a partition's place, position and way of rea
     like an event.
     """
     newest: datetime | None = None
+    topic, number = partition
     appended_at, appended_ms = append_time(records[0]), records[0].timestamp_ms
     for record in records:
         if record.timestamp_ms != appended_ms:  # a producer's batch has one append time
@@ -37,10 +38,9 @@ def add_records(  # noqa: PLR0913 - a partition's place, position and way of rea
         if decoded is None:
             batch.ignored += 1
             continue
-        batch.records[record.topic, record.partition, record.offset] = record
+        batch.records[topic, number, record.offset] = record
         if isinstance(decoded, Event):
-            decoded.topic, decoded.partition, decoded.offset = short, record.partition, record.offset
-            decoded.appended_at = appended_at
+            decoded.partition, decoded.offset = number, record.offset
             batch.events.append(decoded)
             if newest is None or decoded.time > newest:
                 newest = decoded.time

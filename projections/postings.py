@@ -1,9 +1,9 @@
 """Which postings are new messages, which are repeats and which are other ids of a message (SEMANTICS M)."""
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from tailrace.projections.messages import posted_row
 from tailrace.projections.registers import Row
@@ -21,7 +21,7 @@ def client_key(event: Event) -> str | None:
     if not client_id:
         return None
     text = f"{data['channel_id']}/{data['user_id']}/{client_id}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass
@@ -43,53 +43,49 @@ class Postings:
 
     def fold(self, posts: Iterable[tuple[Event, str | None]]) -> None:
         """Fold postings with their client keys; they must come in the order of each channel's log."""
+        # One loop, and no call for what most postings are not: this is the path of nearly every event.
+        known, primaries = self.known, self.primaries
         for event, key in posts:
-            self._fold_posting(event, key)
-
-    def _fold_posting(self, event: Event, key: str | None) -> None:
-        data = event.data
-        message_id = data["message_id"]
-        if message_id in self.known:
-            self.repeats += 1  # the first posting in the log is the posting (ruling 20)
-            return
-        parent_id = data["thread_id"]
-        posted = Posted(
-            message_id,
-            data["channel_id"],
-            data["created_at"],
-            event.time,
-            event.offset,
-            None if parent_id == message_id else parent_id,
-            client_key=key,
-        )
-        if key is not None and (primary := self._primary(key, event.time)) is not None:
-            posted.canonical_id = primary.message_id
-            posted.created_at = primary.created_at
-            posted.parent_id = None
-        self.known[message_id] = posted
-        self.ids.append(posted)
-        if posted.canonical_id is None:
+            data = event.data
+            message_id, parent_id, time = data["message_id"], data["thread_id"], event.time
+            if message_id in known:
+                self.repeats += 1  # the first posting in the log is the posting (ruling 20)
+                continue
+            if parent_id == message_id:
+                parent_id = None
+            posted = Posted(
+                message_id, data["channel_id"], data["created_at"], time, event.offset, parent_id, None, key
+            )
+            known[message_id] = posted
+            self.ids.append(posted)
             if key is not None:
-                self.primaries.setdefault(key, []).append(posted)
-            self.rows[message_id] = posted_row(event, self._thread(posted))
+                if key not in primaries:
+                    primaries[key] = [posted]
+                elif (primary := self._primary(primaries[key], time)) is None:
+                    primaries[key].append(posted)
+                else:
+                    posted.canonical_id = primary.message_id
+                    posted.created_at = primary.created_at
+                    posted.parent_id = None
+                    continue
+            self.rows[message_id] = posted_row(event, None if parent_id is None else self._thread(posted, parent_id))
 
-    def _primary(self, key: str, time: datetime) -> Posted | None:
-        """The latest earlier posting in the log with this client id less than seven days away (ruling 24)."""
-        for primary in reversed(self.primaries.get(key, ())):
+    @staticmethod
+    def _primary(primaries: Sequence[Posted], time: datetime) -> Posted | None:
+        """The latest earlier posting in the log with a client id less than seven days away (ruling 24)."""
+        for primary in reversed(primaries):
             if abs(time - primary.posted_at) < CLIENT_ID_WINDOW:
                 return primary
         return None
 
-    def _thread(self, posted: Posted) -> str | None:
+    def _thread(self, posted: Posted, given_id: str) -> str:
         """Root of a new reply where that is plain; otherwise what was given, with an edge that says it may change."""
-        if posted.parent_id is None:
-            return None
-        parent_id = canonical(posted.parent_id, self.known)
+        parent_id = canonical(given_id, self.known)
         parent = self.known.get(parent_id)
         if parent is None:
-            self.edges.add((posted.parent_id, posted.message_id))
+            self.edges.add((given_id, posted.message_id))
         elif parent.channel_id != posted.channel_id:
-            return posted.parent_id
+            return given_id
         elif parent.parent_id is not None:
             self.edges.add((parent_id, posted.message_id))
             self.unresolved.add(posted.message_id)

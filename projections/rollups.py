@@ -75,14 +75,13 @@ class Rollups:
             return
         workspace_id, user_id, at = row["workspace_id"], row["user_id"], row["posted_at"]
         day = at.date()
-        hour_key = (workspace_id, row["channel_id"], day, at.hour)
-        hour = self.hours.get(hour_key)
+        hour = self.hours.get(hour_key := (workspace_id, row["channel_id"], day, at.hour))
         if hour is None:
             hour = self.hours[hour_key] = Hour()
         hour.messages += 1
         hour.length += row["posted_length"]
         hour.users.add(user_id)
-        user_day = self._user_day(workspace_id, user_id, day)
+        user_day = self.user_days.get((workspace_id, user_id, day)) or self._user_day(workspace_id, user_id, day)
         user_day.messages += 1
         user_day.is_active = True
         # Records of one append share the object, so that most need no comparison.

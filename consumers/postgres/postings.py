@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import asyncpg
@@ -20,6 +20,8 @@ _ID_COLUMNS = (
     "message_id", "canonical_id", "channel_id", "created_at", "posted_at", "log_offset", "parent_id", "client_key",
 )  # fmt: skip
 _ALL_COLUMNS = (*POSTED_COLUMNS, *TOUCHED_COLUMNS)
+_message_id = attrgetter("message_id")
+_id_values = attrgetter(*_ID_COLUMNS)
 _posted_values = itemgetter(*POSTED_COLUMNS)
 _touched_values = itemgetter(*TOUCHED_COLUMNS)
 _FORMATTED = POSTED_COLUMNS.index("formatted_content")
@@ -101,16 +103,19 @@ async def write_postings(session: Session, postings: Postings, rollups: Rollups)
     row that it holds keeps everybody else out of these partitions. An id that another channel posts at this very
     moment breaks the primary key of message_ids; the retry then sees it.
     """
+    # In the order of the ids, which begin with their time: neighbours in the index. It saves a tenth of the insertion.
     if postings.ids:
-        await session.copy("runtime.message_ids", _ID_COLUMNS, [_id_row(posted) for posted in postings.ids])
+        ids = sorted(postings.ids, key=_message_id)
+        await session.copy("runtime.message_ids", _ID_COLUMNS, map(_id_values, ids))
     plain: list[Row] = []
     others: list[Row] = []
     archived = {row["message_id"]: row for row in await too_long(session, postings.rows.values())}
-    for row in postings.rows.values():
-        if row["message_id"] not in archived:
+    for message_id, row in postings.rows.items():
+        if message_id not in archived:
             (plain if is_plain(row) else others).append(row)
     # Most are plain: eleven columns less to encode and to parse, the table has their defaults.
     if plain:
+        plain.sort(key=itemgetter("message_id"))
         await session.copy("collab.messages", POSTED_COLUMNS, _counted(plain, rollups, _plain_row))
     if others:
         await session.copy("collab.messages", _ALL_COLUMNS, _counted(others, rollups, _whole_row))
@@ -131,30 +136,24 @@ async def _write_ends_of_time(session: Session, rows: Iterable[Row]) -> None:
         await session.fetch_of_messages("write_edited_at", *keys, [row["edited_at"].isoformat() for row in odd])
 
 
-def _id_row(posted: Posted) -> tuple[Any, ...]:
-    return (
-        posted.message_id, posted.canonical_id, posted.channel_id, posted.created_at, posted.posted_at,
-        posted.log_offset, posted.parent_id, posted.client_key,
-    )  # fmt: skip
-
-
-def _counted(rows: Iterable[Row], rollups: Rollups, values: Callable[[Row], list[Any]]) -> Iterator[list[Any]]:
+def _counted(rows: Iterable[Row], rollups: Rollups, values: Callable[[Row], Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """Values of the rows for COPY. They are counted on the way, since the server takes longer over a row than we do."""
+    count = rollups.posted
     for row in rows:
-        rollups.posted(row, row["appended_at"])
+        count(row, row["appended_at"])
         yield values(row)
 
 
-def _plain_row(row: Row) -> list[Any]:
-    values = [*_posted_values(row)]
-    if values[_FORMATTED] is not None:
-        values[_FORMATTED] = to_json(values[_FORMATTED])
-    return values
+def _plain_row(row: Row) -> tuple[Any, ...]:
+    values: tuple[Any, ...] = _posted_values(row)
+    if (formatted := values[_FORMATTED]) is None:
+        return values
+    return (*values[:_FORMATTED], to_json(formatted), *values[_FORMATTED + 1 :])
 
 
-def _whole_row(row: Row) -> list[Any]:
+def _whole_row(row: Row) -> tuple[Any, ...]:
     values = [*_touched_values(row)]
     for index in _JSON:
         if values[index] is not None:
             values[index] = to_json(values[index])
-    return _plain_row(row) + values
+    return (*_plain_row(row), *values)
