@@ -30,6 +30,9 @@ from tailrace.settings import Settings
 log = structlog.get_logger()
 
 HARD_STOP_EXIT = 70
+LANES = 2
+"""Transactions that the PostgreSQL worker has open at a time, a connection each: while the server works on one, the
+worker folds the events of the other. A third is worth nothing: by then the process itself is what all wait for."""
 
 Run = Callable[[asyncio.Event], Awaitable[None]]
 """Works until its event is set."""
@@ -49,7 +52,8 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     sink = _sink(settings, projection, postgres, topics)
     kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
     reporter = Reporter(postgres, settings.postgres, projection, owner)
-    worker = Worker(kafka_log, sink, settings.worker, owner, control=reporter, read=reader_of(projection))
+    more_sinks = [sink.beside() for _ in range(LANES - 1)] if isinstance(sink, PostgresSink) else []
+    worker = Worker(kafka_log, sink, settings.worker, owner, more_sinks, control=reporter, read=reader_of(projection))
     companions = [
         Companion(name, reporter, run) for name, run in _beside(settings, projection, worker, (kafka, postgres))
     ]

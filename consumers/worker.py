@@ -1,12 +1,14 @@
 """The consumer runtime: claim, fetch, decode, apply, in bounded steps.
 
-Two loops share one bounded queue: one fetches and decodes, the other applies, so that decoding the next batch overlaps
-with the store's work on this one. A partition is read only after its progress was claimed, and each claim has an epoch:
-a batch that was decoded under an older claim is dropped, not applied.
+One loop fetches and decodes, one for each lane applies, so that decoding the next batch overlaps with the store's work
+on this one, and one lane's folding with the store's work on another's. A partition keeps to one lane, so its records
+stay in order; lanes are to each other what two workers with partitions of their own are. A partition is read only after
+its progress was claimed, and each claim has an epoch: a batch that was decoded under an older claim is dropped, not
+applied.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,6 +19,7 @@ from tailrace.consumers.batches import Reader, add_records
 from tailrace.consumers.control import UNCONTROLLED, Control
 from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
+from tailrace.consumers.lanes import Gathered, Lane
 from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
 from tailrace.consumers.sink import Sink
@@ -47,12 +50,16 @@ class _Reading:
 
 @dataclass
 class Worker:
-    """One projection's worker. `run` returns when `stopping` is set and everything decoded is applied."""
+    """One projection's worker. `run` returns when `stopping` is set and everything decoded is applied.
+
+    `more_sinks` are further sinks of the same store, on connections of their own: a lane each, beside that of `sink`.
+    """
 
     log: Log
     sink: Sink
     settings: WorkerSettings
     owner: str
+    more_sinks: Sequence[Sink] = ()
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     control: Control = UNCONTROLLED
     read: Reader = decode
@@ -62,12 +69,15 @@ class Worker:
     @property
     def totals(self) -> Outcome:
         """Counts since the start."""
-        return self._applier.totals
+        totals = Outcome()
+        for lane in self._lanes:
+            totals.add(lane.applier.totals)
+        return totals
 
     @property
     def in_hand(self) -> int:
         """Batches that are decoded and not applied yet."""
-        return self._queue.qsize() + int(self._applier.busy)
+        return sum(lane.in_hand for lane in self._lanes)
 
     @property
     def partitions(self) -> int:
@@ -77,7 +87,9 @@ class Worker:
     @property
     def troubles(self) -> tuple[int, str | None]:
         """How often the store failed, and what it was last."""
-        return self._applier.troubles, self._applier.last_trouble
+        appliers = [lane.applier for lane in self._lanes]
+        last = next((one.last_trouble for one in appliers if one.last_trouble is not None), None)
+        return sum(one.troubles for one in appliers), last
 
     def __post_init__(self) -> None:
         self._shorts = {full: short for short, full in self.sink.topics.items()}
@@ -87,8 +99,10 @@ class Worker:
         self._halted_again_at = 0.0
         self._wakes: dict[TopicPartition, frozenset[str]] = {}
         self._claim_again_at = 0.0
-        self._queue: asyncio.Queue[list[Batch]] = asyncio.Queue(maxsize=self.settings.batches_in_flight_max)
-        self._applier = Applier(self.sink, self.settings, self._lost)
+        self._lanes = [
+            Lane(sink, Applier(sink, self.settings, self._lost), self.settings.batches_in_flight_max)
+            for sink in (self.sink, *self.more_sinks)
+        ]
         self._draining = False
         self._committed_at = 0.0
         self._moved_at = 0.0
@@ -96,19 +110,20 @@ class Worker:
     async def run(self) -> None:
         """Work until told to stop. Raises when nothing moves for `stall_timeout_s` or a loop fails."""
         await self.log.start(sorted(self._shorts), self._on_assigned, self._on_revoked)
-        applying = asyncio.create_task(self._apply_loop(), name="apply")
+        applying = [asyncio.create_task(self._apply_loop(lane), name="apply") for lane in self._lanes]
         fetching = asyncio.create_task(self._fetch_loop(), name="fetch")
         try:
-            await asyncio.wait({applying, fetching}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({fetching, *applying}, return_when=asyncio.FIRST_COMPLETED)
             if fetching.done() and not fetching.exception():
                 await self._drain()
         finally:
-            for task in (fetching, applying):
+            for task in (fetching, *applying):
                 task.cancel()
-            results = await asyncio.gather(fetching, applying, return_exceptions=True)
+            results = await asyncio.gather(fetching, *applying, return_exceptions=True)
             await self._commit(force=True)
             await self.log.stop()
-            await self.sink.close()
+            for lane in self._lanes:
+                await lane.sink.close()
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -140,7 +155,8 @@ class Worker:
     async def _drain(self) -> None:
         """Wait until what is decoded is applied. What is not in time stays in the log; nothing of it was applied."""
         try:
-            await asyncio.wait_for(self._queue.join(), self.settings.drain_timeout_s)
+            joined = asyncio.gather(*(lane.queue.join() for lane in self._lanes))
+            await asyncio.wait_for(joined, self.settings.drain_timeout_s)
         except TimeoutError:
             log.warning("drain_timed_out")
 
@@ -219,9 +235,9 @@ class Worker:
             self.is_standing = False
             await self._claim()
             batches = self._woken() or await self._next_batches()
-            if batches:
-                await self._queue.put(batches)
-            else:
+            for_lanes = ((lane, [batch for of, batch in batches if of is lane]) for lane in self._lanes)
+            await asyncio.gather(*(lane.queue.put(mine) for lane, mine in for_lanes if mine))
+            if not batches:
                 self._check_stall()
 
     async def _stand(self) -> None:
@@ -238,19 +254,25 @@ class Worker:
         """Let go on what waits behind these refused events, by partition; nothing else must hold it any more."""
         self._wakes |= refused
 
-    def _woken(self) -> list[Batch]:
+    def _lane_of(self, partition: TopicPartition) -> Lane:
+        """The partition's lane. Topics whose batches stand alone share one: they would only wait for each other."""
+        alone = self._shorts[partition.topic] in self.sink.alone
+        return self._lanes[0 if alone else partition.partition % len(self._lanes)]
+
+    def _woken(self) -> list[tuple[Lane, Batch]]:
         """Batches without records, behind all that is decoded: they move no position, and go on with what waited."""
         wakes, self._wakes = self._wakes, {}
-        return [
-            Batch(spans={tp: Span(reading.claim.epoch, reading.position, reading.position, None, None, None)}, wake=ids)
-            for tp, ids in wakes.items()
-            if (reading := self._reading.get(tp)) is not None and not self._draining
-        ]
+        woken: list[tuple[Lane, Batch]] = []
+        for tp, ids in wakes.items():
+            if (reading := self._reading.get(tp)) is not None and not self._draining:
+                span = Span(reading.claim.epoch, reading.position, reading.position, None, None, None)
+                woken.append((self._lane_of(tp), Batch(spans={tp: span}, wake=ids)))
+        return woken
 
-    async def _next_batches(self) -> list[Batch]:
-        """Gather while more is here, until the batch is full; else until the applier is idle or the batch is of age."""
+    async def _next_batches(self) -> list[tuple[Lane, Batch]]:
+        """Gather while more is here, until the batches are full; else until their lanes are idle or they are of age."""
         loop = asyncio.get_running_loop()
-        batches: dict[bool, Batch] = {}
+        gathered = Gathered()
         count = size = 0
         deadline = loop.time() + self.settings.batch_max_age_ms / 1000
         while count < self.settings.batch_max_events and size < self.settings.batch_max_bytes:
@@ -261,13 +283,14 @@ class Worker:
                 if usable:
                     count += len(usable)
                     size += sum(len(record.value or b"") for record in usable)
-                    await self._decode(batches, partition, usable)
+                    await self._decode(gathered, partition, usable)
             more = sum(map(len, fetched.values())) >= wanted
-            idle = self._queue.empty() and not self._applier.busy
-            aged = loop.time() >= deadline and not self._queue.full()
+            lanes = gathered.lanes()
+            idle = not any(lane.in_hand for lane in lanes)
+            aged = loop.time() >= deadline and not any(lane.queue.full() for lane in lanes)
             if self.stopping.is_set() or (not fetched and not count) or (count and not more and (idle or aged)):
                 break
-        return [batches[kind] for kind in sorted(batches, reverse=True)]
+        return gathered.batches()
 
     async def _fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
         try:
@@ -294,9 +317,9 @@ class Worker:
                     return []
         return [record for record in records if record.offset >= reading.position]
 
-    async def _decode(self, batches: dict[bool, Batch], partition: TopicPartition, records: list[Record]) -> None:
+    async def _decode(self, gathered: Gathered, partition: TopicPartition, records: list[Record]) -> None:
         short = self._shorts[partition.topic]
-        batch = batches.setdefault(short in self.sink.alone, Batch())
+        batch = gathered.batch(self._lane_of(partition), alone=short in self.sink.alone)
         for start in range(0, len(records), YIELD_EVERY_RECORDS):
             reading = self._reading.get(partition)
             if reading is None:
@@ -310,27 +333,30 @@ class Worker:
     def _check_stall(self) -> None:
         loop = asyncio.get_running_loop()
         behind = any((self.log.high_water(tp) or 0) > reading.position for tp, reading in self._reading.items())
-        if not behind or self._applier.busy or not self._queue.empty():
+        if not behind or self.in_hand:
             self._moved_at = loop.time()
         elif loop.time() - self._moved_at > self.settings.stall_timeout_s:
             raise TimeoutError("records are waiting but none arrive; restart this process")
 
     # ── apply ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _apply_loop(self) -> None:
+    async def _apply_loop(self, lane: Lane) -> None:
         while True:
-            batches = await self._queue.get()
+            batches = await lane.queue.get()
             try:
                 for batch in batches:
-                    await self._applier.apply(batch, {tp: r.claim.epoch for tp, r in self._reading.items()})
+                    await lane.applier.apply(batch, {tp: r.claim.epoch for tp, r in self._reading.items()})
             finally:
-                self._queue.task_done()
+                lane.queue.task_done()
             await self._commit()
 
     async def _commit(self, *, force: bool = False) -> None:
         now = asyncio.get_running_loop().time()
         if force or now - self._committed_at >= COMMIT_INTERVAL_S:
             self._committed_at = now
-            positions, self._applier.reached = self._applier.reached, {}
+            positions: dict[TopicPartition, int] = {}
+            for lane in self._lanes:
+                reached, lane.applier.reached = lane.applier.reached, {}
+                positions |= reached
             await self.log.commit(positions)
             crash_point("told_kafka")

@@ -102,6 +102,7 @@ class PostgresSink:
     ) -> None:
         self.topics: Mapping[str, str] = dict(topics)
         self.progress = ProgressStore(dsn, settings, projection, version)
+        self._dsn = dsn
         self._settings = settings
         self._begin = _BEGIN.format(
             lock_timeout_ms=settings.lock_timeout_ms,
@@ -109,6 +110,11 @@ class PostgresSink:
             synchronous_commit="on" if settings.synchronous_commit else "off",
         )
         self._months: dict[str, set[date]] = {}
+
+    def beside(self) -> "PostgresSink":
+        """Another sink of the same store, on a connection of its own."""
+        progress = self.progress
+        return PostgresSink(self._dsn, self._settings, progress.projection, progress.version, self.topics)
 
     def is_retryable(self, error: BaseException) -> bool:
         """See `is_retryable`."""

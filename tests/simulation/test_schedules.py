@@ -94,6 +94,7 @@ class Run:
         return [r.offset for r in RECORDS[tp] if r.value is not None and r.value.startswith(b"{")]
 
     async def play(self, actions: list[str]) -> None:
+        random.seed(self.seed)  # the waits between retries draw from the module's own generator
         await self.act("start")
         for action in actions:
             await self.act(action)
@@ -131,7 +132,11 @@ class Run:
     def _start(self) -> None:
         log = SimulatedLog(self.broker, self.rng)
         sink = SimulatedSink(self.store, TOPICS, self.rng)
-        worker = Worker(log, sink, SETTINGS, f"w{len(self.workers)}", control=self.control)
+        lanes: list[SimulatedSink] = []
+        if self.seed % 2:  # half of the runs with a second lane
+            lanes.append(SimulatedSink(self.store, TOPICS, self.rng))
+            lanes[0].awake = sink.awake
+        worker = Worker(log, sink, SETTINGS, f"w{len(self.workers)}", lanes, control=self.control)
         self.workers.append((worker, log, sink, asyncio.create_task(worker.run())))
 
     def _rebalance_later(self) -> None:
