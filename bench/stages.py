@@ -8,13 +8,14 @@ Example: .venv/bin/python bench/stages.py --profile mixed --events 100000
 import argparse
 import asyncio
 import cProfile
+import operator
 import os
 import pstats
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from aiokafka import AIOKafkaConsumer
@@ -34,16 +35,29 @@ from tailrace.settings import LogSettings, load_settings
 from tailrace.telemetry import configure_logging, tune_garbage_collector
 
 
+class Times(NamedTuple):
+    """Seconds: of the clock, and of CPU that this process and its backend have had."""
+
+    clock: float
+    client: float
+    backend: float
+
+
 class Stages:
-    """Seconds and calls by name."""
+    """Seconds and calls by name. `backend` is the process of the one connection, as soon as it is known."""
 
     def __init__(self) -> None:
-        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.spent: defaultdict[str, Times] = defaultdict(lambda: Times(0, 0, 0))
         self.calls: defaultdict[str, int] = defaultdict(int)
-        self.client_cpu_s = self.backend_cpu_s = 0.0
+        self.backend: int | None = None
 
-    def add(self, name: str, started: float) -> None:
-        self.seconds[name] += time.perf_counter() - started
+    def now(self) -> Times:
+        backend = 0.0 if self.backend is None else backend_cpu_s(self.backend)
+        return Times(time.perf_counter(), time.process_time(), backend)
+
+    def add(self, name: str, started: Times) -> None:
+        """Add what was spent since `started`."""
+        self.spent[name] = Times(*map(operator.add, self.spent[name], map(operator.sub, self.now(), started)))
         self.calls[name] += 1
 
 
@@ -53,21 +67,21 @@ class TimedSession(Session):
     stages: Stages
 
     async def fetch(self, name: str, *arguments: Any) -> list[Any]:
-        started = time.perf_counter()
+        started = self.stages.now()
         try:
             return await super().fetch(name, *arguments)
         finally:
             self.stages.add(name, started)
 
     async def fetch_text(self, text: str, *arguments: Any) -> list[Any]:
-        started = time.perf_counter()
+        started = self.stages.now()
         try:
             return await super().fetch_text(text, *arguments)
         finally:
             self.stages.add(" ".join(text.split()[:3]) + " … " + text.rsplit(maxsplit=1)[-1][:30], started)
 
     async def copy(self, table: str, columns: Sequence[str], rows: Any) -> None:
-        started = time.perf_counter()
+        started = self.stages.now()
         try:
             await super().copy(table, columns, rows)
         finally:
@@ -84,7 +98,7 @@ async def fetch(log: EventLog, stages: Stages) -> dict[TopicPartition, list[Reco
     await consumer.seek_to_beginning()
     found: dict[TopicPartition, list[Record]] = {}
     count = 0
-    started = time.perf_counter()
+    started = stages.now()
     while count < log.records:
         for tp, records in (await consumer.getmany(timeout_ms=500, max_records=5_000)).items():
             count += len(records)
@@ -104,7 +118,7 @@ async def run(log: EventLog, url: str, limit: int, profiler: cProfile.Profile | 
     store = PostgresSink(url, log.settings.postgres, "postgres", 1, topics)
     claims = await store.progress.claim(dict.fromkeys(records, 0), "bench")
     shorts = {tp: short for short, full in topics.items() for tp in records if tp.topic == full}
-    cpu_before = time.process_time()
+    stages.backend = await (await store.progress.connection()).fetchval("SELECT pg_backend_pid()")
     for structural in (True, False):
         mine = {tp: found for tp, found in sorted(records.items()) if (shorts[tp] in STRUCTURAL_TOPICS) is structural}
         for parts in _in_turns(mine, limit):
@@ -115,9 +129,6 @@ async def run(log: EventLog, url: str, limit: int, profiler: cProfile.Profile | 
                     add_records(batch, tp, shorts[tp], part, epoch=epoch, expected=expected)
             with _stage(stages, "apply", profiler):
                 await store.apply(batch)
-    stages.client_cpu_s = time.process_time() - cpu_before
-    pid = await (await store.progress.connection()).fetchval("SELECT pg_backend_pid()")
-    stages.backend_cpu_s = backend_cpu_s(pid)
     await store.close()
     return stages
 
@@ -134,7 +145,7 @@ def _in_turns(records: Mapping[TopicPartition, Sequence[Record]], limit: int) ->
 
 @contextmanager
 def _stage(stages: Stages, name: str, profiler: cProfile.Profile | None) -> Iterator[None]:
-    started = time.perf_counter()
+    started = stages.now()
     if profiler:
         profiler.enable()
     yield
@@ -144,16 +155,20 @@ def _stage(stages: Stages, name: str, profiler: cProfile.Profile | None) -> Iter
 
 
 def show(stages: Stages, records: int) -> None:
-    statements = {name: s for name, s in stages.seconds.items() if name not in {"fetch", "decode", "apply"}}
-    print(f"\n{'µs/event':>9} {'calls':>6}")
-    for name in ("fetch", "decode", "apply"):
-        print(f"{stages.seconds[name] / records * 1e6:9.2f} {stages.calls[name]:6} {name}")
-    print(f"{stages.client_cpu_s / records * 1e6:9.2f}        CPU of the client for decode and apply")
-    print(f"{stages.backend_cpu_s / records * 1e6:9.2f}        CPU of the backend")
-    rest = stages.seconds["apply"] - sum(statements.values())
-    print(f"{rest / records * 1e6:9.2f}        … of it outside of statements")
-    for name, seconds in sorted(statements.items(), key=lambda item: -item[1]):
-        print(f"{seconds / records * 1e6:9.2f} {stages.calls[name]:6} … {name}")
+    outer = ("fetch", "decode", "apply")
+    statements = {name: spent for name, spent in stages.spent.items() if name not in outer}
+    print("\nµs/event: of the clock, of the client's CPU, of the backend's CPU\n    clock   client  backend  calls")
+
+    def line(name: str, spent: Times, calls: int | str = "") -> None:
+        print(" ".join(f"{seconds / records * 1e6:8.2f}" for seconds in spent), f"{calls:>6} {name}")
+
+    for name in outer:
+        line(name, stages.spent[name], stages.calls[name])
+    line("decode and apply", Times(*map(operator.add, stages.spent["decode"], stages.spent["apply"])))
+    within = [sum(column) for column in zip(*statements.values(), strict=True)]
+    line("… of apply outside of statements", Times(*map(operator.sub, stages.spent["apply"], within)))
+    for name, spent in sorted(statements.items(), key=lambda item: -item[1].clock):
+        line(f"… {name}", spent, stages.calls[name])
 
 
 def main() -> None:
