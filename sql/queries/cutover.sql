@@ -3,7 +3,9 @@
 
 -- name: hold_workers
 -- Every batch begins and every follower ends with a change of progress: they wait here, holding nothing that we need.
-LOCK TABLE runtime.search_state, runtime.progress IN SHARE ROW EXCLUSIVE MODE
+-- The indexer takes a row lock on search_state before it; two kinds of locks, because nobody but it is to wait there.
+LOCK TABLE runtime.search_state IN EXCLUSIVE MODE;
+LOCK TABLE runtime.progress IN SHARE ROW EXCLUSIVE MODE
 
 -- name: take_positions
 -- Both stand at the same offsets: with the epoch and the owner, workers go on as if nothing had happened.

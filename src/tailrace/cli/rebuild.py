@@ -183,10 +183,13 @@ def rollback_command(reason: ReasonOption, output: OutputOption = Output.TABLE) 
 
     Example: `tailrace rebuild rollback --reason "the new one is slower"`
     """
+    from dataclasses import replace
+
+    from tailrace.mending.filling import archived_until
     from tailrace.rebuilding.rebuild import roll_back
 
     def work(settings: "Settings", request: Any, watch: "Callable[[Step], None]") -> dict[str, Any]:
-        return {"switched": _switched(roll_back(settings, request, watch))}
+        return {"switched": _switched(roll_back(settings, replace(request, open_log=archived_until), watch))}
 
     _as_job("rebuild rollback", reason, work, output)
 
@@ -218,6 +221,7 @@ def _rebuild(
 ) -> None:  # fmt: skip
     from dataclasses import replace
 
+    from tailrace.mending.filling import archived_until, lost_topics
     from tailrace.rebuilding.rebuild import build, check, switch_over
 
     then_switch, rollback = ends
@@ -226,7 +230,10 @@ def _rebuild(
         return
 
     def work(settings: "Settings", request: Any, watch: "Callable[[Step], None]") -> dict[str, Any]:
-        request = replace(request, with_followers=what == "all", processes=processes)
+        lost = lost_topics(settings)
+        request = replace(
+            request, with_followers=what == "all", processes=processes, open_log=archived_until, lost=lost
+        )
         version = build(settings, request, watch)
         verifier = _verifier() if verify else None
         if not then_switch:

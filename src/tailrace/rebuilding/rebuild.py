@@ -16,9 +16,11 @@ import structlog
 from tailrace.errors import NotFoundError, PreconditionError, ThresholdError
 from tailrace.operations.database import connection
 from tailrace.rebuilding import followers, shadow
+from tailrace.rebuilding.bounded_log import OpenLog, kafka_until
 from tailrace.rebuilding.chasing import Chase, chase
 from tailrace.rebuilding.comparing import Comparison
 from tailrace.rebuilding.filling import FillProgress, fill
+from tailrace.rebuilding.seeding import copy_lost
 from tailrace.rebuilding.standing import offsets, places, records_between
 from tailrace.rebuilding.switching import Order, Switched, compare_at_once, kept_search, switch
 from tailrace.rebuilding.versions import Cutover, Version, Versions
@@ -52,12 +54,18 @@ Verify = Callable[[Settings], int]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asked for. `with_followers`: a new generation of indices is built beside the live one as well."""
+    """What somebody asked for.
+
+    `with_followers`: a new generation of indices is built beside the live one as well. `open_log` gives the log to be
+    filled from, `lost` names the topics (without prefix) of which it has no beginning: what was made of them is copied.
+    """
 
     actor: str
     reason: str
     with_followers: bool = True
     processes: int | None = None
+    open_log: OpenLog = kafka_until
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +90,15 @@ def build(settings: Settings, request: Request, watch: Watch = lambda _step: Non
         version = begun.version if begun else versions.begin(request.reason, request.actor)
     watch(Step("tables"))
     shadow.create(settings, version)
+    copy_lost(settings, version, request.lost)
     fill(
-        settings, version, None,
-        lambda at: watch(Step("fill", at.done, at.total, at.rate)), processes=request.processes,
+        settings, version, None, lambda at: watch(Step("fill", at.done, at.total, at.rate)),
+        processes=request.processes, open_log=request.open_log,
     )  # fmt: skip
     watch(Step("indexes"))
     shadow.make_indexes(settings, version)
     # What came in while the indexes were made.
-    fill(settings, version, None, lambda at: watch(_caught(at)), processes=request.processes)
+    _fill_rest(settings, version, request, watch)
     with connection(settings) as conn:
         Versions(conn, settings).run("version_ready", version)
     if request.with_followers and followers.search_is_used(settings):
@@ -97,8 +106,11 @@ def build(settings: Settings, request: Request, watch: Watch = lambda _step: Non
     return version
 
 
-def _caught(at: FillProgress) -> Step:
-    return Step("catch up", at.done, at.total, at.rate)
+def _fill_rest(settings: Settings, version: int, request: Request, watch: Watch) -> None:
+    def caught(at: FillProgress) -> None:
+        watch(Step("catch up", at.done, at.total, at.rate))
+
+    fill(settings, version, None, caught, processes=request.processes, open_log=request.open_log)
 
 
 def check(settings: Settings, version: int, verify: Verify | None, watch: Watch = lambda _step: None) -> Built:
@@ -172,7 +184,7 @@ def roll_back(settings: Settings, request: Request, watch: Watch = lambda _step:
     if not newest or newest[0].from_version not in {one.version for one in kept}:
         raise NotFoundError("no version is kept to go back to", fix="tailrace rebuild status")
     version = newest[0].from_version
-    fill(settings, version, None, lambda at: watch(_caught(at)), processes=request.processes)
+    _fill_rest(settings, version, request, watch)
     with chase(settings, version) as following:
         _close_in(following, watch)
         order = Order(

@@ -14,7 +14,7 @@ import structlog
 from tailrace.errors import PreconditionError, UsageError
 from tailrace.months.keeper import MONTHLY_TABLES, ensure_table_months
 from tailrace.operations.database import connection
-from tailrace.operations.migrations import migrate
+from tailrace.operations.migrations import migrate, status
 from tailrace.settings import Settings
 from tailrace.sql.catalog import quoted, render, schema_names
 from tailrace.sql.rendering import SCHEMAS
@@ -55,13 +55,13 @@ def exists(conn: psycopg.Connection[Any], settings: Settings, version: int) -> b
 def create(settings: Settings, version: int) -> Settings:
     """Make the empty tables of a version beside the live ones; returns its settings. Again changes nothing.
 
-    They have every month that the live tables have, and lack the indexes that only readers need until `make_indexes`.
-    Raises what `migrate` raises, and `PreconditionError` where the live schemas are behind the files.
+    They have the schema and every month of the live tables, and lack the indexes that only readers need until
+    `make_indexes`. Raises what `migrate` raises.
     """
     shadow = shadow_settings(settings, version)
     with connection(settings) as conn:
         is_new = not exists(conn, settings, version)
-        migrate(conn, shadow)
+        migrate(conn, shadow, to=status(conn, settings).current)
         # Where it was made before, indexes may have been made as well and the tables be full.
         with conn.transaction():
             _drop_operators_tables(conn, shadow)
