@@ -104,3 +104,17 @@ JOIN runtime.dead_letters d
 
 -- name: clock
 SELECT now() AS now
+
+-- name: gather_letters
+-- Letters that are in the topic already, so nobody relays them.
+INSERT INTO runtime.dead_letters
+    (projection, topic, partition, "offset", key, code, reason, raw, headers, event_type, event_id, workspace_id, attempts,
+     first_failed_at, last_failed_at, append_time, relayed_at)
+SELECT projection, topic, partition, "offset", key, code, reason, raw, headers, event_type, event_id, workspace_id, attempts,
+       first_failed_at, first_failed_at, append_time, now()
+FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[], $9::jsonb[],
+            $10::text[], $11::text[], $12::text[], $13::int[], $14::timestamptz[], $15::timestamptz[])
+    AS n (projection, topic, partition, "offset", key, code, reason, raw, headers, event_type, event_id, workspace_id,
+          attempts, first_failed_at, append_time)
+ON CONFLICT (projection, topic, partition, "offset") DO NOTHING
+RETURNING 1

@@ -11,7 +11,7 @@ import typer
 from rich.prompt import Confirm
 
 from tailrace.cli.output import Output, OutputOption, note, print_json, print_table, stderr
-from tailrace.errors import PartlyDoneError, UsageError
+from tailrace.errors import PartlyDoneError, PreconditionError, UnreachableError, UsageError
 from tailrace.settings import Settings, load_settings
 from tailrace.telemetry import configure_logging
 
@@ -110,6 +110,8 @@ def ls(
     from tailrace.operations.dead_letters import count, find
 
     settings = load_settings()
+    configure_logging(settings.log)
+    _gather(settings)
     page = find(settings, selector, limit=limit, after=after, closed=closed)
     counted = count(settings, selector, closed=closed)
     if output is Output.JSON:
@@ -146,6 +148,18 @@ def ls(
         note(f"more  tailrace dlq ls --after {page.after}")
 
 
+def _gather(settings: Settings) -> None:
+    """Bring in what the streams have refused. The table is there to be read without a broker, too."""
+    import asyncio
+
+    from tailrace.operations.gathering import gather
+
+    try:
+        asyncio.run(gather(settings))
+    except (UnreachableError, PreconditionError) as error:
+        note(f"letters of the streams may be missing: {error}")
+
+
 def _summary(counted: "Count") -> str:
     parts = [f"{counted.letters:,} records", f"{len(counted.by_code)} codes"]
     if counted.behind:
@@ -174,6 +188,7 @@ def show(
 
     settings = load_settings()
     configure_logging(settings.log)
+    _gather(settings)
     found = show_letter(settings, letter, projection=projection)
     if reveal or raw:
         revealed(settings, found.letter)
@@ -304,6 +319,7 @@ def _agreed(settings: Settings, selector: "Selector", verb: str, *, dry_run: boo
     """Say what is meant, and ask; False where there is nothing to do. Raises `typer.Exit(8)` for a no."""
     from tailrace.operations.dead_letters import count, must_be_known
 
+    _gather(settings)
     must_be_known(settings, selector)
     counted = count(settings, selector)
     codes = ", ".join(f"{code} {number:,}" for code, number in counted.by_code.items())
