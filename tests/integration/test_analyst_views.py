@@ -210,10 +210,11 @@ async def test_reactions_count_once_at_their_earliest_add(models: ReadModels, gi
         given.unreacted(":party:", user_id="cy"),
     )  # fmt: skip
 
-    found = rows(models, "SELECT day_utc::text, emoji, count, distinct_users FROM analytics.top_reactions ORDER BY 2")
+    top = "SELECT day_utc::text, emoji, shortcode, count, distinct_users FROM analytics.top_reactions ORDER BY 2"
+    found = rows(models, top)
     by_hour = "SELECT sum(reactions) AS r, sum(messages) AS m FROM analytics.hourly_channel_activity"
 
-    assert found == [("2026-11-20", ":party:", 1, 1), ("2026-11-19", "👍", 1, 1)]
+    assert found == [("2026-11-20", ":party:", "party", 1, 1), ("2026-11-19", "👍", "+1", 1, 1)]
     assert rows(models, by_hour) == [(2, 1)]
 
 
