@@ -53,8 +53,8 @@ ON CONFLICT (message_id, created_at) DO NOTHING
 MERGE_REACTIONS = f"""
 INSERT INTO collab.message_reactions AS r ({", ".join(REACTION_COLUMNS)})
 SELECT {", ".join(REACTION_COLUMNS)} FROM staged_reactions ORDER BY message_id, user_id, emoji
-ON CONFLICT (message_id, user_id, emoji) DO UPDATE SET added_at = excluded.added_at, is_active = excluded.is_active,
-    sequence = excluded.sequence, event_id = excluded.event_id
+ON CONFLICT (message_id, user_id, emoji_key) DO UPDATE SET added_at = excluded.added_at,
+    is_active = excluded.is_active, sequence = excluded.sequence, event_id = excluded.event_id
 """  # noqa: S608 - names of ours
 MERGE_EDITS = """
 UPDATE collab.messages m SET content = s.content, edited_at = s.edited_at

@@ -104,7 +104,7 @@ WITH new AS (
     INSERT INTO collab.message_reactions AS r
         (message_id, user_id, emoji, channel_id, message_created_at, added_at, is_active, first_added_at, sequence, event_id)
     SELECT * FROM new
-    ON CONFLICT (message_id, user_id, emoji) DO UPDATE SET
+    ON CONFLICT (message_id, user_id, emoji_key) DO UPDATE SET
         added_at = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.added_at ELSE r.added_at END,
         is_active = CASE WHEN (excluded.sequence, excluded.event_id) > (r.sequence, r.event_id) THEN excluded.is_active ELSE r.is_active END,
         first_added_at = least(r.first_added_at, excluded.first_added_at),

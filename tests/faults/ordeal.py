@@ -12,6 +12,7 @@ import psycopg
 import stamina
 from chaos import chaos
 from read_models import Log, Reader, ReadModels, log_of, partition_of
+from refusing import OVERLONG, refuse_overlong
 
 from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
@@ -31,8 +32,6 @@ TAKEN_OVER = 0.12
 LOST_ANSWERS = 0.08
 KILLED = 0.2
 KILLED_WITHIN_S = 0.03
-OVERLONG = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=8_000))
-"""An emoji that no index of PostgreSQL can hold: legal by the contract, refused by the store."""
 
 
 class FlakySink(PostgresSink):
@@ -114,6 +113,7 @@ async def ordeal(models: ReadModels, seed: int) -> dict[str, Any]:
 async def _ordeal(models: ReadModels, seed: int) -> dict[str, Any]:
     log, rng = published(seed, models), random.Random(-seed)
     models.clear()
+    refuse_overlong(models)
     owners = [Owner(models, rng, name) for name in ("first", "second")]
     try:
         wrong = await _play(log, owners, rng)

@@ -1,13 +1,12 @@
 """Which event is blamed when a transaction fails: one alone, and never the one that others waited for."""
 
-import random
-import string
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from contract_events import CloudEvent, Given, id_of, in_world
 from read_models import Log, Reader, ReadModels, log_of, partition_of
+from refusing import OVERLONG, refuse_overlong
 
 from tailrace.consumers.batch import Batch, Outcome, Span
 from tailrace.consumers.errors import TooManyRefusedError
@@ -16,9 +15,6 @@ from tailrace.consumers.postgres.sink import PostgresSink
 from tailrace.errors import PreconditionError
 from tailrace.projections.channels import CHANNEL_MEMBERS, CHANNELS
 from tailrace.settings import WorkerSettings
-
-OVERLONG = "".join(random.Random(0).choices(string.ascii_lowercase, k=6_000))
-"""An emoji that no index of PostgreSQL can hold, even compressed: legal by the contract, refused by the store."""
 
 
 class Told:
@@ -61,6 +57,7 @@ class Told:
 @pytest.fixture
 async def told(models: ReadModels):
     models.clear()
+    refuse_overlong(models)
     sink = models.sink()
     yield Told(models, sink)
     await sink.close()
