@@ -39,6 +39,7 @@ COMMANDS: tuple[str, ...] = (
     "caches",
     "verify",
     "archive",
+    "replay",
     "search",
     "indices",
     "rebuild",

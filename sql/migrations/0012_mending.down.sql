@@ -1,0 +1,1 @@
+DROP TABLE runtime.replay_rows, runtime.replay_plans;
