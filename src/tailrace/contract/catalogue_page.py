@@ -7,6 +7,7 @@ from typing import Final
 from tailrace.contract import notes
 from tailrace.contract.asyncapi import key_in_words
 from tailrace.contract.event_schemas import data_schema, sample
+from tailrace.contract.notes import again
 from tailrace.contract.readers import READERS, Readers
 from tailrace.producer.stamping import subject_fields
 from tailrace.schemas.catalogue import EVENT_TYPES, PREFIX, TOPICS, EventType, TopicSpec
@@ -90,7 +91,9 @@ def _type(kind: EventType) -> Iterator[str]:
     )
     yield f"{versions}\n\n"
     yield f"Key: `{key_in_words(kind)}`. Subject: `{_subject(kind)}`.\n"
-    yield f"Changes: {_changes(READERS[kind.name])}.\n\n"
+    yield f"Changes: {_changes(READERS[kind.name])}.\n"
+    yield "Sent twice: with the same `id`, nothing; "
+    yield f"under another `id` and a higher `sequence`, {again(kind.name)}.\n\n"
     yield "| field | | |\n|---|---|---|\n"
     schema = data_schema(kind.model)
     yield from _fields(schema, "")

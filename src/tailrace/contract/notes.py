@@ -86,3 +86,34 @@ LIMITS: Final = (
     "`created_at` of a posted message) is not before 2000-01-01 and at most 10 minutes ahead of the broker."
 )
 """What the decoder refuses although the schema takes it; the tests hold the two together by this list."""
+
+_REGISTER: Final = "a register is written again with what it holds"
+_DELETED: Final = "it stays deleted; when is told by the higher `sequence`"
+
+_AGAIN: Final[Mapping[str, str]] = {
+    "activity.recorded": "another activity: a second row, though the user is active only once a day",
+    "channel.deleted": _DELETED,
+    "channel.read": "nothing: the position is there already",
+    "connection.closed": "nothing: it is closed",
+    "file.accessed": "another download: `download_count` rises",
+    "file.deleted": _DELETED,
+    "file.shared": "the file is attached once; the share's comment and time are those of the higher `sequence`",
+    "file.uploaded": "a register is written again with what it holds; the upload is counted once",
+    "message.edited": "no second entry in `edit_history`, since the text is the same; `edited_at` moves",
+    "message.posted": (
+        "nothing: the first posting of a `message_id` in the log stays. A new `message_id` with the same "
+        "`client_msg_id` within 7 days is another name of the first message"
+    ),
+    "notification.raised": "nothing: its id follows from message and recipient",
+    "reaction.added": "the reaction is there once; its place among the users is that of the higher `sequence`",
+    "session.ended": "it stays ended; when is told by the higher `sequence`",
+    "trend.window_closed": "the higher `sequence` is the window's value",
+    "typing.started": "the key lives until 10 s after the newest one",
+    "user.erased": _DELETED,
+    "workspace.deleted": _DELETED,
+}
+
+
+def again(type_: str) -> str:
+    """What the same content under another id and a higher sequence does; the same id never does anything."""
+    return _AGAIN.get(type_.removeprefix("collab."), _REGISTER)

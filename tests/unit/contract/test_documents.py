@@ -100,6 +100,7 @@ def test_the_catalogue_page_tells_of_every_type_its_key_and_its_readers():
         section = page.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
         assert "Key: `data." in section
         assert "Changes: " in section
+        assert "Sent twice: with the same `id`, nothing; " in section
         assert json.dumps(sample(name)["id"]) in section
     assert "What happens when I send this twice" in page
 

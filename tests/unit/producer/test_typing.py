@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
+EXAMPLES = [str(file) for file in sorted((ROOT / "examples").glob("*.py"))]
 TIMEOUT_S = 240
 
 PROGRAM = """
@@ -54,7 +55,7 @@ async def wrong(producer: Producer, user: UserRef) -> None:
 """
 
 
-def test_a_program_is_checked_line_by_line(tmp_path: Path):
+def test_a_program_is_checked_line_by_line_and_the_examples_pass(tmp_path: Path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     config = tmp_path / "mypy.ini"
@@ -62,11 +63,13 @@ def test_a_program_is_checked_line_by_line(tmp_path: Path):
     # A cache of its own: sharing one, this and `make check` would each undo the other's for their options.
     cache = ROOT / ".mypy_cache" / "outside"
 
+    options = ["--config-file", str(config), "--cache-dir", str(cache)]
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", str(config), "--cache-dir", str(cache), str(program)],
+        [sys.executable, "-m", "mypy", *options, str(program), *EXAMPLES],
         cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
 
     wrong = {number for number, line in enumerate(PROGRAM.splitlines(), 1) if "# wrong:" in line}
     found = {int(number) for number in re.findall(r"program\.py:(\d+): error", checked.stdout)}
     assert found == wrong, checked.stdout + checked.stderr
+    assert "examples/" not in checked.stdout
