@@ -1,7 +1,5 @@
 """Small exports of Mattermost and Zulip, written by hand from the documented formats, and what is made of them."""
 
-import asyncio
-import io
 import json
 import tarfile
 import zipfile
@@ -10,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from tailrace.history.mattermost import MattermostOptions, mattermost_events
 from tailrace.history.mattermost_export import MattermostExport
 from tailrace.history.report import Report
-from tailrace.history.sending import JsonLines, send
 from tailrace.history.zulip import ZulipOptions, zulip_events
 from tailrace.history.zulip_export import ZulipExport
 from tailrace.schemas.decode import decode
@@ -87,9 +86,7 @@ class Outcome:
 
 def outcome(made: list[Any], report: Report) -> Outcome:
     """What consumers make of the events; every one of them must be taken."""
-    file = io.BytesIO()
-    asyncio.run(send(made, JsonLines(file)))
-    lines = file.getvalue().splitlines()
+    lines = [orjson.dumps(event.event) for event in made]
     events = [
         decode(event.topic, event.key.encode(), line, datetime(2026, 1, 1, tzinfo=UTC))
         for event, line in zip(made, lines, strict=True)
@@ -97,7 +94,7 @@ def outcome(made: list[Any], report: Report) -> Outcome:
     assert [event for event in events if not isinstance(event, Event)] == []
     placed = [replace(event, partition=0, offset=offset) for offset, event in enumerate(events)]
     assert len({event.id for event in placed}) == len(placed)
-    return Outcome(placed, file.getvalue(), report, fold(placed))
+    return Outcome(placed, b"\n".join(lines), report, fold(placed))
 
 
 BASE_S = 1_600_000_000

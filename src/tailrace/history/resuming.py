@@ -13,7 +13,7 @@ import orjson
 
 from tailrace.errors import InvalidInputError, PreconditionError
 
-SAVED_EVERY_EVENTS: Final = 5_000
+SAVED_EVERY_EVENTS: Final = 2_000
 """At most so many events are sent a second time, under the ids they have."""
 
 
