@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli.output import Output, OutputOption, note, print_json, stderr
+from tailrace.cli.output import Output, OutputOption, ReasonOption, note, print_json, stderr
 
 caches = typer.Typer(no_args_is_help=True, help="Fill, rebuild and repair the caches in Redis.")
 
@@ -60,6 +60,7 @@ def rebuild_command(
     workspace: WorkspaceOption = None,
     channel: Annotated[str | None, typer.Option(metavar="ID", help="Only this channel's keys.")] = None,
     user: Annotated[str | None, typer.Option(metavar="ID", help="Only this user's keys.")] = None,
+    reason: ReasonOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Write keys anew from PostgreSQL, each replaced whole, while workers go on. Without an option: all of them.
@@ -71,16 +72,22 @@ def rebuild_command(
     import asyncio
 
     from tailrace.errors import UsageError
+    from tailrace.operations.audit import audited
     from tailrace.operations.caches import rebuild
     from tailrace.settings import load_settings
+    from tailrace.telemetry import configure_logging
 
     scopes = {"workspace": _id(workspace), "channel": _id(channel), "user": _id(user)}
     given = [(scope, one) for scope, one in scopes.items() if one is not None]
     if len(given) > 1:
         raise UsageError("one scope at a time", fix="--workspace, --channel or --user")
     scope, scope_id = given[0] if given else ("everything", None)
-    with _bars() as watch:
-        done = asyncio.run(rebuild(load_settings(), scope, scope_id, watch))
+    settings = load_settings()
+    configure_logging(settings.log)
+    target = scope if scope_id is None else f"{scope} {scope_id}"
+    with audited(settings, "caches rebuild", target, reason) as entry, _bars() as watch:
+        done = asyncio.run(rebuild(settings, scope, scope_id, watch))
+        entry.after = {"generation": done.generation, "keys": done.done}
     if output is Output.JSON:
         print_json({"generation": done.generation, "scope": done.scope, "keys": done.done})
     else:
@@ -88,20 +95,23 @@ def rebuild_command(
 
 
 @caches.command("repair")
-def repair_command(output: OutputOption = Output.TABLE) -> None:
+def repair_command(reason: ReasonOption = None, output: OutputOption = Output.TABLE) -> None:
     """Compare every key with an independent fold of the log, and write exactly those anew that differ.
 
     Exit code 10 if differences are left afterwards.
 
     Example: `tailrace caches repair`
     """
+    from tailrace.operations.audit import audited
     from tailrace.settings import load_settings
     from tailrace.telemetry import configure_logging
     from tailrace.verification.repair_redis import repair_redis
 
     settings = load_settings()
     configure_logging(settings.log)
-    repaired = repair_redis(settings)
+    with audited(settings, "caches repair", reason=reason) as entry:
+        repaired = repair_redis(settings)
+        entry.after = {"repaired": repaired.keys, "differences": repaired.left}
     if output is Output.JSON:
         print_json({"repaired": repaired.keys, "differences": repaired.left})
     else:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 from rich.prompt import Confirm
 
-from tailrace.cli.output import Output, OutputOption, note, print_json, print_table, stderr
+from tailrace.cli.output import Output, OutputOption, ReasonOption, note, print_json, print_table, stderr
 from tailrace.errors import UsageError
-from tailrace.settings import load_settings
+from tailrace.settings import Settings, load_settings
 from tailrace.telemetry import configure_logging
 
 ToOption = Annotated[int | None, typer.Option("--to", min=0, help="Number to stop at.", show_default=False)]
@@ -34,20 +34,17 @@ def migrate(
 
     Example: `tailrace db migrate --dry-run`
     """
-    from tailrace.months import keeper as partitions
     from tailrace.operations import migrations
     from tailrace.operations.database import connection
 
     settings = load_settings()
     configure_logging(settings.log)
     made: list[str] = []
-    with connection(settings) as conn:
-        if dry_run:
+    if dry_run:
+        with connection(settings) as conn:
             labels = [migration.label for migration in migrations.plan(conn, settings, to=to)]
-        else:
-            labels = [applied.label for applied in migrations.migrate(conn, settings, to=to)]
-            if not migrations.status(conn, settings).pending:
-                made = partitions.ensure_partitions(conn, settings, now=datetime.now(UTC))
+    else:
+        labels, made = _migrate(settings, to)
     if output is Output.JSON:
         print_json({"dry_run": dry_run, "migrations": labels, "partitions": made})
         return
@@ -55,6 +52,22 @@ def migrate(
         print_table(["PENDING"], [[label] for label in labels])
     else:
         note(f"migrations applied: {len(labels)}, partitions made: {len(made)}")
+
+
+def _migrate(settings: Settings, to: int | None) -> tuple[list[str], list[str]]:
+    """Labels of what was applied, and the partitions that were made."""
+    from tailrace.months import keeper as partitions
+    from tailrace.operations import migrations
+    from tailrace.operations.audit import audited
+    from tailrace.operations.database import connection
+
+    made: list[str] = []
+    with audited(settings, "db migrate", always=False) as entry, connection(settings) as conn:
+        labels = [applied.label for applied in migrations.migrate(conn, settings, to=to)]
+        if not migrations.status(conn, settings).pending:
+            made = partitions.ensure_partitions(conn, settings, now=datetime.now(UTC))
+        entry.after = {"migrations": labels, "partitions": made} if labels or made else None
+    return labels, made
 
 
 def status(output: OutputOption = Output.TABLE) -> None:
@@ -80,6 +93,7 @@ def rollback(
     steps: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1,
     to: ToOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting tables.")] = False,
+    reason: ReasonOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Take back the newest migrations, with the tables they made and the data in them.
@@ -87,6 +101,7 @@ def rollback(
     Example: `tailrace db rollback 1`
     """
     from tailrace.operations import migrations
+    from tailrace.operations.audit import audited
     from tailrace.operations.database import connection
 
     settings = load_settings()
@@ -97,7 +112,12 @@ def rollback(
         doomed = applied[len(kept) :]
         if doomed and not yes:
             _confirm([one.label for one in reversed(doomed)])
-        labels = migrations.rollback(conn, settings, to=kept[-1].number if kept else 0) if doomed else []
+        labels = []
+        if doomed:
+            with audited(settings, "db rollback", reason=reason) as entry:
+                entry.before = {"applied": [one.label for one in applied]}
+                labels = migrations.rollback(conn, settings, to=kept[-1].number if kept else 0)
+                entry.after = {"rolled_back": labels}
     if output is Output.JSON:
         print_json({"migrations": labels})
         return

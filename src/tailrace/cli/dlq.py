@@ -4,6 +4,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -183,6 +184,7 @@ def show(
 
     Example: `tailrace dlq show conversations/3/88012 --reveal`
     """
+    from tailrace.operations.audit import audited
     from tailrace.operations.dead_letters import revealed
     from tailrace.operations.dead_letters import show as show_letter
 
@@ -191,7 +193,8 @@ def show(
     _gather(settings)
     found = show_letter(settings, letter, projection=projection)
     if reveal or raw:
-        revealed(settings, found.letter)
+        with audited(settings, "dlq show --reveal", found.letter.id):
+            revealed(settings, found.letter)
     if raw:
         sys.stdout.buffer.write(found.value or b"")
     elif output is Output.JSON:
@@ -265,13 +268,16 @@ def redrive(
     """
     import asyncio
 
+    from tailrace.operations.audit import audited
     from tailrace.operations.redriving import redrive as send_back
 
     settings = load_settings()
     configure_logging(settings.log)
     if not _agreed(settings, selector, "Send back", dry_run=dry_run, yes=yes, output=output):
         return
-    outcome = asyncio.run(send_back(settings, selector, reason, wait_s=wait))
+    with audited(settings, "dlq redrive", _named(selector), reason) as entry:
+        outcome = asyncio.run(send_back(settings, selector, reason, wait_s=wait))
+        entry.after = outcome.document()
     if output is Output.JSON:
         print_json(outcome.document())
     note(
@@ -301,6 +307,7 @@ def discard(
 
     Example: `tailrace dlq discard conversations/3/88012 --reason "sent by a test" --yes`
     """
+    from tailrace.operations.audit import audited
     from tailrace.operations.dead_letters import discard as resolve
 
     settings = load_settings()
@@ -309,10 +316,18 @@ def discard(
         raise UsageError("a reason is needed", fix='--reason "why nobody will miss them"')
     if not _agreed(settings, selector, "Discard", dry_run=dry_run, yes=yes, output=output):
         return
-    done = resolve(settings, selector, reason)
+    with audited(settings, "dlq discard", _named(selector), reason) as entry:
+        done = resolve(settings, selector, reason)
+        entry.after = {"discarded": done}
     if output is Output.JSON:
         print_json({"discarded": done})
     note(f"discarded {done:,}")
+
+
+def _named(selector: "Selector") -> str:
+    """What was selected, as it was said."""
+    given = {name: value for name, value in asdict(selector).items() if value}
+    return " ".join(f"{name}={value}" for name, value in given.items()) or "all"
 
 
 def _agreed(settings: Settings, selector: "Selector", verb: str, *, dry_run: bool, yes: bool, output: Output) -> bool:

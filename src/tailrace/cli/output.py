@@ -29,6 +29,9 @@ OutputOption = Annotated[
 ]
 
 
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; it is recorded (`tailrace audit ls`).")]
+
+
 def plain(value: Any) -> Any:
     """Turn what JSON does not know into what it does: times as RFC 3339 UTC, the rest as text."""
     if isinstance(value, datetime):

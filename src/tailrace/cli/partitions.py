@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.prompt import Confirm
 
-from tailrace.cli.output import Output, OutputOption, note, print_json, print_table, stderr
+from tailrace.cli.output import Output, OutputOption, ReasonOption, note, print_json, print_table, stderr
 from tailrace.errors import UsageError
 from tailrace.settings import load_settings
 from tailrace.telemetry import configure_logging
@@ -69,15 +69,17 @@ def ensure(
     Example: `tailrace partitions ensure --ahead 3 --month 2024-05`
     """
     from tailrace.months.keeper import LIVE_TABLES, ensure_partitions
+    from tailrace.operations.audit import audited
     from tailrace.operations.database import connection
 
     settings = load_settings()
     configure_logging(settings.log)
     months = [_month(text) for text in month or ()]
-    with connection(settings) as conn:
+    with audited(settings, "partitions ensure", always=False) as entry, connection(settings) as conn:
         made = ensure_partitions(
             conn, settings, now=datetime.now(UTC), extra_months=months, ahead=ahead, tables=table or LIVE_TABLES
         )
+        entry.after = {"made": made} if made else None
     if output is Output.JSON:
         print_json({"made": made})
         return
@@ -89,6 +91,7 @@ def retire(
     table: Annotated[str, typer.Option("--table", help="Table whose months go.")] = "collab.messages",
     drop: Annotated[bool, typer.Option("--drop", help="Delete them instead of keeping them detached.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    reason: ReasonOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Detach old months: their rows are no longer in the table. They are kept under another name unless `--drop`.
@@ -98,6 +101,7 @@ def retire(
     Example: `tailrace partitions retire --before 2024-05 --yes`
     """
     from tailrace.months import removal as partition_removal
+    from tailrace.operations.audit import audited
     from tailrace.operations.database import connection
 
     settings = load_settings()
@@ -108,10 +112,11 @@ def retire(
         if doomed and not yes:
             _confirm(doomed, drop=drop)
         now = datetime.now(UTC)
-        became = {
-            name: partition_removal.retire(conn, settings, table=table, partition=name, now=now, drop=drop)
-            for name in doomed
-        }
+        became: dict[str, str | None] = {}
+        with audited(settings, "partitions retire", table, reason, always=bool(doomed)) as entry:
+            for name in doomed:
+                became[name] = partition_removal.retire(conn, settings, table=table, partition=name, now=now, drop=drop)
+                entry.after = {"dropped" if drop else "detached": became}
     if output is Output.JSON:
         print_json({"table": table, "retired": became})
         return

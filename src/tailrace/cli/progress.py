@@ -78,6 +78,7 @@ def _change(  # noqa: PLR0913 - two commands in one
     import asyncio
 
     from tailrace.operations import halts
+    from tailrace.operations.audit import audited
 
     settings = load_settings()
     configure_logging(settings.log)
@@ -86,7 +87,13 @@ def _change(  # noqa: PLR0913 - two commands in one
     place = halts.Place(projection, topic, partition)
     if not _agreed(settings, place, verb if to is None else f"{verb} to {to}", dry_run=dry_run, yes=yes, output=output):
         return
-    done = asyncio.run(halts.lift(settings, place, reason) if to is None else halts.reset(settings, place, to, reason))
+    named = " ".join(str(part) for part in (projection, topic, partition) if part is not None)
+    with audited(settings, f"progress {verb}", named, reason) as entry:
+        done = asyncio.run(
+            halts.lift(settings, place, reason) if to is None else halts.reset(settings, place, to, reason)
+        )
+        entry.before = {f"{one.topic}/{one.partition}": one.before for one in done}
+        entry.after = {f"{one.topic}/{one.partition}": one.after for one in done}
     rows = [[one.topic, one.partition, one.halted_code, one.before, one.after] for one in done]
     columns = ["topic", "partition", "halted", "next_offset_before", "next_offset_after"]
     if output is Output.JSON:

@@ -44,11 +44,15 @@ def apply(
         return
     from tailrace.addresses import resolve
     from tailrace.operations import topics
+    from tailrace.operations.audit import audited
 
     settings = load_settings()
     configure_logging(settings.log)
-    done = asyncio.run(topics.apply_topics(settings, resolve(settings).kafka, add_partitions=add_partitions))
-    extended = len(done.to_extend) if add_partitions else 0
+    with audited(settings, "topics apply", settings.kafka.topic_prefix, always=False) as entry:
+        done = asyncio.run(topics.apply_topics(settings, resolve(settings).kafka, add_partitions=add_partitions))
+        extended = len(done.to_extend) if add_partitions else 0
+        changes = {"created": done.to_create, "configured": done.to_configure, "extended": done.to_extend[:extended]}
+        entry.after = {what: [one.name for one in topics] for what, topics in changes.items() if topics}
     if output is Output.JSON:
         changed = len(done.to_create) + len(done.to_configure) + extended
         print_json({**_document(done), "changed": changed})

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import psycopg
 import structlog
@@ -32,7 +32,10 @@ ERROR_CHARS_MAX: Final = 2_000
 
 @dataclass(slots=True)
 class Entry:
-    """What is put down of one command. `before` and `after` are anything JSON knows, times and ids too."""
+    """What is put down of one command. `before` and `after` are anything JSON knows, times and ids too.
+
+    `outcome` is begun, done or failed.
+    """
 
     actor: str
     command: str
@@ -40,7 +43,7 @@ class Entry:
     reason: str = ""
     before: Any = None
     after: Any = None
-    outcome: Literal["begun", "done", "failed"] = "done"
+    outcome: str = "done"
     error: str | None = None
     row: int | None = field(default=None, repr=False)
     """Number of its row, once it has one."""
@@ -80,14 +83,19 @@ def record(conn: psycopg.Connection[Any], settings: Settings, entry: Entry) -> N
 
 
 @contextmanager
-def audited(settings: Settings, command: str, target: str = "", reason: str | None = None) -> Iterator[Entry]:
+def audited(
+    settings: Settings, command: str, target: str = "", reason: str | None = None, *, always: bool = True
+) -> Iterator[Entry]:
     """Put down a command that changes something, and what came of it; what it raises is put down and passes through.
+
+    Without `always`, a command that may well find nothing to do is put down only if it failed or set `after`.
 
     What it finds and does goes into the entry's `before` (at once, it is written when the command ends), `after` and
     `target`. `command` is without arguments, such as `dlq redrive`; an exit code of 0 counts as done.
     """
     entry = Entry(actor(), command, target, reason or "", outcome="begun")
-    _begin(settings, entry)
+    if always:
+        _begin(settings, entry)
     try:
         yield entry
     except BaseException as error:
@@ -99,7 +107,8 @@ def audited(settings: Settings, command: str, target: str = "", reason: str | No
     else:
         entry.outcome = "done"
     finally:
-        _end(settings, entry)
+        if always or entry.after or entry.outcome == "failed":
+            _end(settings, entry)
 
 
 def entries(

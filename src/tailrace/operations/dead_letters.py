@@ -1,11 +1,8 @@
 """Dead letters as a person meets them: found, shown, and discarded. Sending them back is in `redriving`."""
 
 import base64
-import getpass
 import json
-import os
 import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,6 +14,7 @@ import structlog
 from psycopg.rows import dict_row
 
 from tailrace.errors import NotFoundError, PreconditionError, UsageError
+from tailrace.operations.audit import actor
 from tailrace.operations.database import connection
 from tailrace.schemas.catalogue import TOPICS
 from tailrace.settings import Settings
@@ -200,15 +198,6 @@ def keys(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Any], ...]:
     names = ("projection", "topic", "partition", "offset")
     taken = [[row[name] for name in names] for row in rows]
     return tuple(list(column) for column in zip(*taken, strict=True)) if taken else ([], [], [], [])
-
-
-def actor() -> str:
-    """Who does it: the account and the machine."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in many containers
-        name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"
 
 
 def find(settings: Settings, selector: Selector, *, limit: int, after: str | None = None, closed: bool = False) -> Page:

@@ -17,7 +17,8 @@ from aiokafka.errors import KafkaError
 from tailrace.addresses import resolve
 from tailrace.consumers.redriven import redrive_headers
 from tailrace.errors import UnreachableError
-from tailrace.operations.dead_letters import Letters, Selector, actor, keys, letters
+from tailrace.operations.audit import actor
+from tailrace.operations.dead_letters import Letters, Selector, keys, letters
 from tailrace.operations.topics import DEAD_LETTER_BYTES_MAX
 from tailrace.settings import Settings
 

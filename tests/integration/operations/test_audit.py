@@ -22,6 +22,8 @@ from tailrace.settings import PostgresSettings, Settings
 @pytest.fixture(autouse=True)
 def _ana(monkeypatch: pytest.MonkeyPatch, desk_settings: Settings):
     monkeypatch.setenv("TAILRACE_ACTOR", "ana")
+    # A logger keeps the stream of the first command of a process; here each command has its own.
+    monkeypatch.setattr("structlog.configure", lambda **_: None)
     monkeypatch.setenv("TAILRACE_POSTGRES__DSN", resolve(desk_settings).postgres)
     with connection(desk_settings) as conn:
         conn.execute("DELETE FROM runtime.audit")
@@ -113,3 +115,35 @@ def test_jobs_are_led_from_the_command_line_and_that_is_in_the_log(desk_settings
     ]
     assert log[-1]["before"] == {"state": "waiting"}
     assert "peak hours" in run(app, ["audit", "ls", "--since", "1h"]).stdout
+
+
+def audit_of(settings: Settings, command: str) -> list[tuple[str, str, str]]:
+    return [(one.target, one.outcome, one.reason) for one in entries(settings, command=command)]
+
+
+def test_commands_that_change_something_are_in_the_log_and_those_that_do_not_are_not(
+    desk_settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    run = CliRunner().invoke
+    for nowhere in ("ELASTICSEARCH__URL=http://127.0.0.1:1", "REDIS__URL=redis://127.0.0.1:1/0"):
+        monkeypatch.setenv(*f"TAILRACE_{nowhere}".split("=", 1))  # type: ignore[arg-type]  # a name and a value
+    monkeypatch.setenv("TAILRACE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("TAILRACE_KAFKA__REQUEST_TIMEOUT_MS", "1000")
+
+    for _ in range(2):  # the second finds nothing to do
+        assert run(app, ["db", "migrate"]).exit_code == 0
+    assert run(app, ["partitions", "ensure", "--ahead", "6"]).exit_code == 0
+    assert run(app, ["partitions", "ensure", "--ahead", "6"]).exit_code == 0
+    assert run(app, ["dlq", "discard", "--all", "--reason", "none"]).exit_code == 0
+    retired = run(app, ["partitions", "retire", "--before", "2000-01", "--reason", "old"])
+    assert retired.exit_code == 0
+    made, migrated = entries(desk_settings)
+    assert (made.command, made.outcome, migrated.command) == ("partitions ensure", "done", "db migrate")
+    assert len(made.after["made"]) > 2
+
+    for arguments in (["indices", "switch", "messages", "--reason", "new analyser"], ["caches", "rebuild"]):
+        assert run(app, arguments).exit_code != 0
+    assert run(app, ["topics", "apply"]).exit_code != 0
+    assert audit_of(desk_settings, "indices") == [("messages", "failed", "new analyser")]
+    assert audit_of(desk_settings, "caches") == [("everything", "failed", "")]
+    assert audit_of(desk_settings, "topics") == [("collab.", "failed", "")]
