@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,8 +27,25 @@ def _expand(path: Any) -> Any:
 STATEMENTS_PREPARED_MAX = 100
 
 
+def _content(path: Any) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_files(cls, values: Any) -> Any:
+        """Read `…_file` of a secret, from the environment or a file of settings; the secret itself counts more."""
+        if not isinstance(values, dict):
+            return values
+        files = {name: f"{name}_file" for name in cls.model_fields if values.get(f"{name}_file")}
+        read = {name: _content(values[file]) for name, file in files.items() if values.get(name) is None}
+        return {name: value for name, value in values.items() if name not in files.values()} | read
 
 
 class KafkaSettings(_Section):
@@ -160,11 +177,6 @@ class LogSettings(_Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-def _from_file(name: str) -> str | None:
-    path = os.environ.get(f"{name}_FILE")
-    return Path(path).read_text(encoding="utf-8").strip() if path else None
-
-
 class Settings(BaseSettings):
     """All settings of one process. Read once, at the start of a command."""
 
@@ -225,16 +237,7 @@ def load_settings(**overrides: Any) -> Settings:
     Raises `pydantic.ValidationError` where a value does not fit.
     """
     settings = Settings(**overrides)
-    secrets: tuple[tuple[BaseModel, str, str], ...] = (
-        (settings, "database_url", "DATABASE_URL"),
-        (settings, "database_url_ro", "DATABASE_URL_RO"),
-        (settings.postgres, "dsn", "TAILRACE_POSTGRES__DSN"),
-        (settings.postgres, "dsn_ro", "TAILRACE_POSTGRES__DSN_RO"),
-        (settings.redis, "url", "TAILRACE_REDIS__URL"),
-        (settings.elasticsearch, "url", "TAILRACE_ELASTICSEARCH__URL"),
-        (settings.http, "token", "TAILRACE_HTTP__TOKEN"),
-    )
-    for section, field, name in secrets:
-        if getattr(section, field) is None and (value := _from_file(name)):
-            setattr(section, field, SecretStr(value))
+    for field, name in (("database_url", "DATABASE_URL"), ("database_url_ro", "DATABASE_URL_RO")):
+        if getattr(settings, field) is None and (path := os.environ.get(f"{name}_FILE")):
+            setattr(settings, field, SecretStr(_content(path)))
     return settings
