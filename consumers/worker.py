@@ -34,8 +34,8 @@ HALTED_WAIT_S = 5.0
 """After so long a halted partition is looked at again: somebody may have lifted the halt."""
 COMMIT_INTERVAL_S = 2.0
 FETCH_RECORDS_MAX = 1_000
-YIELD_EVERY_RECORDS = 50
-"""Both bound how long an answer of the store may lie unread (about 2 ms and 0.5 ms); a batch asks it thirty questions,
+YIELD_EVERY_RECORDS = 100
+"""Both bound how long an answer of the store may lie unread (about 2 ms and 1 ms); a batch asks it thirty questions,
 and while it waits for the next one it does nothing."""
 
 

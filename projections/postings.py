@@ -29,8 +29,8 @@ class Postings:
     """The postings of a batch, folded onto what was known before it.
 
     `known` grows by every posting; `ids` are the new entries, `rows` the new messages by id. `edges` are (parent,
-    child) pairs that a later posting can still change, `unresolved` the ids whose thread root needs nodes that are
-    not loaded yet.
+    child) pairs that a later posting can still change, `waiting` those of them that are stored, `unresolved` the ids
+    whose thread root needs nodes that are not loaded yet.
     """
 
     known: dict[str, Posted]
@@ -38,6 +38,7 @@ class Postings:
     ids: list[Posted] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     edges: set[tuple[str, str]] = field(default_factory=set)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
     unresolved: set[str] = field(default_factory=set)
     repeats: int = 0
 
@@ -91,14 +92,14 @@ class Postings:
             self.unresolved.add(posted.message_id)
         return parent_id
 
-    def seeds(self, waiting: Iterable[tuple[str, str]]) -> set[str]:
-        """Ids from which roots must be found anew; `waiting` are the stored edges whose parent is new in this batch.
+    def seeds(self) -> set[str]:
+        """Ids from which roots must be found anew.
 
         A reply that waits for another id of a message also hangs on the message itself from now on.
         """
         seeds = set(self.unresolved)
         new_ids = {posted.message_id for posted in self.ids}
-        for parent_id, child_id in [*waiting, *(edge for edge in self.edges if edge[0] in new_ids)]:
+        for parent_id, child_id in [edge for edge in (*self.waiting, *self.edges) if edge[0] in new_ids]:
             seeds.add(child_id)
             seeds.add(parent_id)
             if (message_id := canonical(parent_id, self.known)) != parent_id:

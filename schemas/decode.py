@@ -42,6 +42,8 @@ class Decoder:
     def __init__(self, upcasters: Upcasters) -> None:
         self._upcasters = upcasters
         self._current = {type_: upcasters.current(type_) for type_ in EVENT_TYPES}
+        self._topics = {type_: (event_type.topic, INBOUND) for type_, event_type in EVENT_TYPES.items()}
+        self._keys = {type_: event_type.key[0] for type_, event_type in EVENT_TYPES.items()}
         self._older = {
             (type_, version): data_dict(model)
             for type_, event_type in upcasters.types.items()
@@ -76,7 +78,7 @@ class Decoder:
         if (b"\\" in value and may_hold_nul(value)) or (b"N" in value and b"NaN" in value) or b"Infinity" in value:
             return None
         type_ = attributes["type"]
-        is_usual = (attributes["schemaversion"] or 1) == self._current[type_] and _carries(topic, type_)
+        is_usual = (attributes["schemaversion"] or 1) == self._current[type_] and topic in self._topics[type_]
         return attributes if is_usual else None
 
     def _step_by_step(self, topic: str, value: bytes) -> dict[str, Any]:
@@ -90,7 +92,7 @@ class Decoder:
         type_ = attributes["type"]
         if type_ not in EVENT_TYPES:
             raise _Refused(RefusalCode.E_UNKNOWN_TYPE, "type: not in the catalogue", event)
-        if not _carries(topic, type_):
+        if topic not in self._topics[type_]:
             reason = f"type: expected on topic {EVENT_TYPES[type_].topic}"
             raise _Refused(RefusalCode.E_UNKNOWN_TYPE, reason, event)
         attributes["data"] = self._current_data(attributes, event)
@@ -111,7 +113,7 @@ class Decoder:
             raise _Refused(RefusalCode.E_SCHEMA, first_problems(error, within="data"), event) from None
 
     def _key_of(self, type_: str, data: dict[str, Any]) -> bytes:
-        value: str | None = data[EVENT_TYPES[type_].key[0]]
+        value: str | None = data[self._keys[type_]]
         return (key_of(type_, data) if value is None else value).encode()
 
     def _admit(self, topic: str, key: bytes | None, attributes: dict[str, Any], appended_at: datetime | None) -> Event:
@@ -158,10 +160,6 @@ def _parse(value: bytes) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise _Refused(RefusalCode.E_SCHEMA, "value: expected a CloudEvent, a JSON object")
     return event
-
-
-def _carries(topic: str, type_: str) -> bool:
-    return topic == EVENT_TYPES[type_].topic or topic == INBOUND
 
 
 def _untimely(path: str, time: datetime, attributes: dict[str, Any]) -> _Refused:

@@ -33,6 +33,8 @@ class MessageWork:
     recount_channels: set[str] = field(default_factory=set)
     list_channels: set[str] = field(default_factory=set)
     """Channels of which some message looks different now."""
+    finished: set[str] = field(default_factory=set)
+    """New messages that events of this batch are about, or whose author is erased; the others are as posted."""
 
     def canonical(self, event: Event) -> str:
         """Id of the stored message that the event is about."""
@@ -70,6 +72,7 @@ class MessageWork:
         new = touched & rows.keys()
         if self.erased:
             new |= {message_id for message_id, row in rows.items() if row["user_id"] in self.erased}
+        self.finished = new
         for message_id in new:
             row = rows[message_id]
             finish_message(row, self.erased.get(row["user_id"]))
@@ -186,7 +189,8 @@ class MessageWork:
 
     async def _write_pins(self, session: Session) -> None:
         put, drop = [], []
-        rows = (*self.postings.rows.values(), *(self.stored[message_id] for message_id in self.changed))
+        new = (self.postings.rows[message_id] for message_id in self.finished)
+        rows = (*new, *(self.stored[message_id] for message_id in self.changed))
         for row in rows:
             if not row["registers"] or (pinned := row["registers"].get("pinned")) is None:
                 continue

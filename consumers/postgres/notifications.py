@@ -35,5 +35,6 @@ def _deletions(messages: MessageWork) -> dict[str, Row]:
     """Rows of this batch that a delete or a restore has touched, now or before; new ones only if they are deleted."""
     stored = {message_id: messages.stored[message_id] for message_id in messages.changed}
     touched = {message_id: row for message_id, row in stored.items() if "deleted" in (row["registers"] or {})}
-    new = {message_id: row for message_id, row in messages.postings.rows.items() if row["is_deleted"]}
+    rows = messages.postings.rows
+    new = {message_id: rows[message_id] for message_id in messages.finished if rows[message_id]["is_deleted"]}
     return touched | new

@@ -13,6 +13,9 @@ from tailrace.consumers.postgres.session import Session, to_json
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event, Refusal
 
+ASK_FIRST_IDS = 10
+"""Before more ids than these are sent, it is asked whether anything is parked at all: mostly nothing is."""
+
 
 class Waiting(NamedTuple):
     """A parked event as it was read, and what it is by the contract of today: upcasters apply to it."""
@@ -69,8 +72,11 @@ class Parking:
         if self.deferred is not None:
             self.deferred += ids
             return []
+        wanted = list(ids)
+        if len(wanted) > ASK_FIRST_IDS and not (await self.session.fetch("has_parked"))[0][0]:
+            return []
         events: list[Event] = []
-        for found in await waiting_for(self.session, self.projection, self.topics, ids):
+        for found in await waiting_for(self.session, self.projection, self.topics, wanted):
             if isinstance(found.decoded, Event):  # else its contract was tightened; it becomes a dead letter in time
                 self.released[found.event_id] = found.record
                 events.append(found.decoded)

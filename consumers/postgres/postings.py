@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from tailrace.consumers.postgres.archive import open_archive, too_long
+from tailrace.consumers.postgres.archive import INDEXABLE_CHARACTERS, open_archive, too_long
 from tailrace.consumers.postgres.session import Session, to_json
 from tailrace.projections.messages import POSTED_COLUMNS, TOUCHED_COLUMNS, is_plain
 from tailrace.projections.postings import POSTED, Postings, client_key, settle_threads
@@ -53,6 +53,18 @@ async def load_ids(session: Session, known: dict[str, Posted], ids: Iterable[str
         missing = [p.canonical_id for p in found if p.canonical_id is not None and p.canonical_id not in known]
 
 
+async def _load_ids_and_edges(session: Session, postings: Postings, ids: Iterable[str]) -> None:
+    """What `load_ids` does, and the replies that wait for any of the ids."""
+    known = postings.known
+    for record in await session.fetch("known_ids_and_edges", list(ids)):
+        if record["channel_id"] is None:
+            postings.waiting.append((str(record["message_id"]), str(record["canonical_id"])))
+        else:
+            posted = posted_of(record)
+            known[posted.message_id] = posted
+    await load_ids(session, known, {p.canonical_id for p in known.values() if p.canonical_id is not None})
+
+
 async def fold_postings(session: Session, events: Sequence[Event]) -> Postings:
     """Fold the batch's postings; also loads the ids that its other events are about."""
     ids: set[str] = set()
@@ -67,7 +79,7 @@ async def fold_postings(session: Session, events: Sequence[Event]) -> Postings:
         elif (message_id := data.get("message_id")) is not None:
             ids.add(message_id)
     postings = Postings(known={}, primaries={})
-    await load_ids(session, postings.known, ids)
+    await _load_ids_and_edges(session, postings, ids)
     if clients := {key for _, key in posts if key is not None}:
         for record in await session.fetch("known_clients", list(clients)):
             primary = posted_of(record)
@@ -81,8 +93,7 @@ async def resolve_threads(session: Session, postings: Postings) -> dict[str, str
     """Roots that this batch may have changed, by message id: of new replies and of stored ones that waited."""
     if not postings.ids:
         return {}
-    found = await session.fetch("waiting_edges", [posted.message_id for posted in postings.ids])
-    seeds = postings.seeds([(str(record["parent_id"]), str(record["child_id"])) for record in found])
+    seeds = postings.seeds()
     if not seeds:
         return {}
     # What is above or below a seed may partly be new in this batch, so the walk in SQL starts from each of these too.
@@ -109,10 +120,16 @@ async def write_postings(session: Session, postings: Postings, rollups: Rollups)
         await session.copy("runtime.message_ids", _ID_COLUMNS, map(_id_values, ids))
     plain: list[Row] = []
     others: list[Row] = []
-    archived = {row["message_id"]: row for row in await too_long(session, postings.rows.values())}
-    for message_id, row in postings.rows.items():
-        if message_id not in archived:
-            (plain if is_plain(row) else others).append(row)
+    long: list[Row] = []
+    for row in postings.rows.values():
+        if len(row["content"]) > INDEXABLE_CHARACTERS:
+            long.append(row)
+        elif is_plain(row):
+            plain.append(row)
+        else:
+            others.append(row)
+    archived = await too_long(session, long)
+    others += [row for row in long if row not in archived]
     # Most are plain: eleven columns less to encode and to parse, the table has their defaults.
     if plain:
         plain.sort(key=itemgetter("message_id"))
@@ -120,9 +137,9 @@ async def write_postings(session: Session, postings: Postings, rollups: Rollups)
     if others:
         await session.copy("collab.messages", _ALL_COLUMNS, _counted(others, rollups, _whole_row))
     if archived:
-        await open_archive(session, archived.values())
-        await session.copy("collab.messages_archive", _ALL_COLUMNS, _counted(archived.values(), rollups, _whole_row))
-    await _write_ends_of_time(session, [*others, *archived.values()])
+        await open_archive(session, archived)
+        await session.copy("collab.messages_archive", _ALL_COLUMNS, _counted(archived, rollups, _whole_row))
+    await _write_ends_of_time(session, [*others, *archived])
     if postings.edges:
         parents, children = zip(*sorted(postings.edges), strict=True)
         await session.fetch("add_edges", parents, children)

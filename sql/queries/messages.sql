@@ -2,6 +2,15 @@
 SELECT message_id, canonical_id, channel_id, created_at, posted_at, log_offset, parent_id
 FROM runtime.message_ids WHERE message_id = ANY ($1::uuid[])
 
+-- name: known_ids_and_edges
+-- Which of the ids were posted, and which replies wait for any of them: (parent, child, no channel). One statement,
+-- as it is dearer to send thousands of ids twice than to find them.
+SELECT message_id, canonical_id, channel_id, created_at, posted_at, log_offset, parent_id
+FROM runtime.message_ids WHERE message_id = ANY ($1::uuid[])
+UNION ALL
+SELECT parent_id, child_id, NULL, NULL, NULL, NULL, NULL
+FROM runtime.thread_edges WHERE parent_id = ANY ($1::uuid[])
+
 -- name: known_clients
 SELECT message_id, channel_id, created_at, posted_at, log_offset, parent_id, client_key
 FROM runtime.message_ids WHERE client_key = ANY ($1::uuid[]) AND canonical_id IS NULL
@@ -49,9 +58,6 @@ WITH moved AS (
     RETURNING m.*
 )
 INSERT INTO collab.messages_archive SELECT * FROM moved
-
--- name: waiting_edges
-SELECT parent_id, child_id FROM runtime.thread_edges WHERE parent_id = ANY ($1::uuid[])
 
 -- name: add_edges
 INSERT INTO runtime.thread_edges (parent_id, child_id)

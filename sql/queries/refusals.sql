@@ -11,6 +11,9 @@ FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::uuid[], $7::te
 ON CONFLICT (event_id, projection) DO UPDATE SET waits_for = excluded.waits_for, behind = excluded.behind
 WHERE p.waits_for <> excluded.waits_for
 
+-- name: has_parked
+SELECT EXISTS (SELECT FROM runtime.parked_events)
+
 -- name: release
 SELECT event_id, waits_for, topic, partition, "offset", key, raw, append_time, headers
 FROM runtime.parked_events WHERE projection = $1 AND waits_for = ANY ($2::uuid[])
