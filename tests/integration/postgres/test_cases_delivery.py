@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
-from contract_events import Given, in_world
+from contract_events import Given, at, in_world
 from read_models import ReadModels, Row, log_of
 from worlds import Tell
+
+from tailrace.schemas.catalogue import EVENT_TYPES
 
 
 def letters(models: ReadModels) -> list[Row]:
@@ -55,6 +57,29 @@ async def test_64_a_refused_record_that_is_read_again_is_the_same_dead_letter(gi
 
     (letter,) = letters(models)
     assert (letter["code"], letter["attempts"]) == ("E_DECODE", 2)
+
+
+async def test_65_an_event_of_the_first_version_is_applied_after_the_schema_moved_on(given: Given, told: Tell):
+    newest = EVENT_TYPES["collab.integration.installed"].version
+    old = given.integration(seq=1)
+    rows = await told(old, given.integration("updated", seq=2, status="disabled"))
+
+    assert ("schemaversion" not in old, newest) == (True, 3)
+    row = rows.row("integrations", "g1")
+    assert (row["app_name"], row["app_id"], row["status"], row["scopes"]) == ("Bot", "b", "disabled", ["read"])
+
+
+async def test_69_what_is_older_than_the_delete_brings_nothing_back(given: Given, told_in_any_order: Tell):
+    rows = await told_in_any_order(
+        given.channel(),
+        given.posted("m1", "first", seq=1),
+        given.edited("second", "m1", seq=3),
+        given.about("deleted", "m1", seq=9, time="12:40"),
+        given.about("restored", "m1", seq=8, time="12:42"),
+    )
+
+    assert (rows.message("m1")["is_deleted"], rows.message("m1")["deleted_at"]) == (True, at("12:40"))
+    assert rows.channel()["last_message_at"] is None
 
 
 async def test_73_a_null_value_is_passed_over(given: Given, told: Tell, models: ReadModels):

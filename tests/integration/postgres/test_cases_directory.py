@@ -357,3 +357,20 @@ async def test_a_deleted_channel_keeps_its_rows_and_its_members(given: Given, to
     assert (channel["deleted_at"], channel["member_count"]) == (at("12:03"), 1)
     assert rows.member("bo")["is_active"] is True
     assert rows.visible() == {"m1"}
+
+
+async def test_40_the_10_001st_member_and_back(given: Given, models: ReadModels):
+    hired = [in_world(given.hired(f"u{number}", time="12:00")) for number in range(10_001)]
+    log = log_of(
+        [in_world(given.workspace(time="12:00")), *hired, in_world(given.removed("u7", time="12:30"))], models.settings
+    )
+    models.clear()
+    counts = []
+    for batch in (log[:-2], log[-2:-1], log[-1:]):
+        await models.apply([batch[start : start + 5_000] for start in range(0, len(batch), 5_000)])
+        counts += [row["member_count"] for row in models.execute("SELECT member_count FROM collab.workspaces")]
+
+    assert counts == [10_000, 10_001, 10_000]
+    models.rewind()
+    await models.apply([log])
+    assert models.execute("SELECT member_count FROM collab.workspaces") == [{"member_count": 10_000}]

@@ -113,3 +113,13 @@ async def test_51_living_signals_leave_no_row(given: Given, told_in_any_order: T
 
     assert rows.all == {}
     assert models.execute("SELECT 1 FROM runtime.dead_letters") == []
+
+
+async def test_45_ones_own_message_is_no_read(given: Given, told_in_any_order: Tell):
+    rows = await told_in_any_order(
+        given.joined("bo", time="12:00"),
+        given.read("m1", "12:10", "bo"),
+        given.posted("m2", user_id="bo", time="12:20"),
+    )
+
+    assert (rows.member("bo")["last_read_at"], rows.member("bo")["last_read_message_id"]) == (at("12:10"), "m1")

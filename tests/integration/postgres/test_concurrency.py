@@ -174,6 +174,31 @@ async def test_a_race_ends_the_same_in_every_world(models: ReadModels, given: Gi
     assert worlds[0].parked() == set()
 
 
+@pytest.mark.parametrize("seed", range(6))
+async def test_26_two_users_react_at_once_and_two_workers_both_believe_in_their_claim(
+    models: ReadModels, given: Given, seed: int
+):
+    """The one that lost the partition applies nothing, whoever comes first; claimed again it finds the rest."""
+    both = [given.reacted("👍", "m1", "bo"), given.reacted("👍", "m1", "cy"), given.reacted("🎉", "m1", "bo")]
+    log = log_of(map(in_world, [given.posted("m1"), *both]), models.settings)
+    (partition,) = {partition_of(record) for record in log}
+    models.clear()
+    old, new = Worker(models), Worker(models)
+    await old.claim({partition})
+    await old.apply(log[:1])
+    await new.claim({partition})
+    attempts = [old.apply(log[1:2]), new.apply(log[1:3])]
+    await asyncio.gather(*(attempts if seed % 2 else attempts[::-1]))
+    assert (old.lost, new.lost) == ({partition}, set())
+    await old.claim({partition})
+    await asyncio.gather(new.apply(log[3:]), old.apply(log[3:]))
+    await asyncio.gather(old.close(), new.close())
+
+    assert new.lost == {partition}
+    assert models.worlds()[0].message("m1")["reactions"] == {"👍": ["bo", "cy"], "🎉": ["bo"]}
+    assert models.differences(log) == {}
+
+
 async def test_all_of_one_workspaces_channels_count_into_its_day_at_once(models: ReadModels, given: Given):
     events = [given.posted(f"m{n}", channel_id=f"c{n % 8}", user_id=f"u{n % 20}", time="12:00") for n in range(400)]
     log = log_of(map(in_world, events), models.settings, partitions=PARTITIONS)

@@ -57,3 +57,25 @@ async def test_another_log_under_the_name_halts_its_partitions_and_no_others(
     await eventually(lambda: applied(live) == len(applied_before) + 2, "the directory goes on")
     assert halted(live) == expected
     assert await worker.stop() == 0
+
+
+async def test_topics_made_anew_under_a_running_worker_halt_and_the_others_go_on(
+    live: Settings, start: Start, given: Given
+):
+    worker = await start()
+    await publish(live, [*(given.file("accessed") for _ in range(4)), *(given.activity() for _ in range(4))])
+    await caught_up(live)
+    await recreate(live, "files", "activity")
+    await publish(live, [given.file("accessed", user_id="bo") for _ in range(7)])
+    await publish(live, [given.user("bo"), given.posted("m1")])
+
+    await eventually(lambda: halted(live) == {"files": "H_OTHER_LOG", "activity": "H_TRUNCATED"}, "both have halted")
+    await eventually(lambda: applied(live) == 8 + 2, "the others went on, and nothing of the new logs was applied")
+    _, printed = await tailrace(live, "status", "-o", "json")
+    (document,) = [p for name, p in json.loads(printed)["projections"].items() if name == "postgres"]
+    reasons = {p["topic"].rpartition(".")[2]: p["halted"]["reason"] for p in document["partitions"] if p["halted"]}
+    assert document["state"] == "halted"
+    assert "another log under this name" in reasons["files"]
+    assert "beyond the log's end" in reasons["activity"]
+    assert worker.is_alive
+    assert await worker.stop() == 0
