@@ -21,7 +21,7 @@ FIXED = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=int(os.environ.get("TAILRACE_MUTANTS", "500")),
+    max_examples=int(os.environ.get("TAILRACE_MUTANTS", "250")),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 TEXTS = st.sampled_from(
