@@ -10,6 +10,8 @@ import orjson
 from fastapi import FastAPI, Path, Request, Response
 from starlette.exceptions import HTTPException
 
+from tailrace.contract.event_schemas import event_schema
+from tailrace.errors import NotFoundError
 from tailrace.http import description
 from tailrace.http.accepting import Door, Publisher
 from tailrace.http.access import check_caller
@@ -17,9 +19,9 @@ from tailrace.http.bodies import BodyLimits, Room, read_events, reserved
 from tailrace.http.problems import Problem, on_fault, on_http_error, on_problem
 from tailrace.http.readiness import Probe
 from tailrace.producer import Ack, Record
-from tailrace.schemas.catalogue import EVENT_TYPES
 
 JSON: Final = "application/json"
+SCHEMA_TYPE: Final = "application/schema+json"
 _BEARER: Final = {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
@@ -119,23 +121,25 @@ def _add_health(app: FastAPI, around: Surroundings) -> None:
 
 def _add_schemas(app: FastAPI) -> None:
     responses: dict[int | str, dict[str, Any]] = {
-        200: {
-            "description": "JSON Schema 2020-12",
-            "content": {description.SCHEMA_TYPE: {"schema": {"type": "object"}}},
-        },
-        404: description.problem("no such type"),
+        200: {"description": "JSON Schema 2020-12", "content": {SCHEMA_TYPE: {"schema": {"type": "object"}}}},
+        404: description.problem("no such type or version"),
     }
+    version = {"name": "version", "in": "query", "schema": {"type": "integer"}, "description": "none: the newest"}
 
     @app.get(
         "/schemas/{type}.json",
         response_class=Response,
         responses=responses,
+        openapi_extra={"parameters": [version]},
     )
-    async def schema(type_: Annotated[str, Path(alias="type")]) -> Response:
+    async def schema(request: Request, type_: Annotated[str, Path(alias="type")]) -> Response:
         """Give the JSON Schema of a type's events as they are in the log."""
-        if type_ not in EVENT_TYPES:
-            raise Problem(HTTPStatus.NOT_FOUND, "E_UNKNOWN_TYPE", "the type is not in the catalogue")
-        return Response(orjson.dumps(description.event_schema(type_)), media_type=description.SCHEMA_TYPE)
+        asked = request.query_params.get("version")
+        try:
+            document = event_schema(type_, int(asked) if asked else None)
+        except (NotFoundError, ValueError):
+            raise Problem(HTTPStatus.NOT_FOUND, "E_UNKNOWN_TYPE", "no such type or version") from None
+        return Response(orjson.dumps(document), media_type=SCHEMA_TYPE)
 
 
 def _stamps(record: Record) -> dict[str, Any]:

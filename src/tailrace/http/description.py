@@ -1,39 +1,14 @@
-"""The interface described for other programs: JSON Schema of the events, and what OpenAPI says of each path."""
+"""The interface described for other programs: what OpenAPI says of each path."""
 
-from functools import lru_cache
 from typing import Any, Final
 
 from tailrace.http.bodies import BATCH, EVENT, BodyLimits
 from tailrace.http.problems import PROBLEM_TYPE
 from tailrace.schemas.catalogue import EVENT_TYPES
 from tailrace.schemas.envelope import Envelope
-from tailrace.schemas.upcasters import UPCASTERS
 
-SCHEMA_TYPE: Final = "application/schema+json"
 _STAMPED: Final = ("id", "source", "subject", "time", "sequence")
 """Attributes that the server fills in where they are missing or null."""
-
-
-@lru_cache(maxsize=len(EVENT_TYPES))
-def event_schema(type_: str) -> dict[str, Any]:
-    """JSON Schema (2020-12) of a whole event of this type as it is in the log; KeyError for an unknown type."""
-    event_type = EVENT_TYPES[type_]
-    schema = Envelope.model_json_schema()
-    data = event_type.model.model_json_schema(mode="validation")
-    definitions = {**schema.pop("$defs", {}), **data.pop("$defs", {})}
-    schema["properties"] |= {
-        "type": {"const": type_},
-        "schemaversion": {"type": "integer", "minimum": 1, "maximum": UPCASTERS.current(type_)},
-        "data": data,
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"/schemas/{type_}.json",
-        **schema,
-        "title": type_,
-        "required": [*schema["required"], "data"],
-        **({"$defs": definitions} if definitions else {}),
-    }
 
 
 def request_body(limits: BodyLimits, example: dict[str, Any]) -> dict[str, Any]:
