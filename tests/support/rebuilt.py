@@ -12,7 +12,7 @@ from worker_process import command, environment
 
 from tailrace.settings import Settings
 
-COMMAND_TIMEOUT_S = 120
+COMMAND_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 40
 
 

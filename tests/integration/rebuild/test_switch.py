@@ -14,6 +14,7 @@ pytestmark = pytest.mark.integration
 RATE = int(os.environ.get("TAILRACE_TEST_REBUILD_RATE", "60"))
 """Events a second throughout. The two cores of a small machine also run four servers, three workers and the readers."""
 KILLS = int(os.environ.get("TAILRACE_TEST_REBUILD_KILLS", "1"))
+KILLED_WITHIN_S = float(os.environ.get("TAILRACE_TEST_REBUILD_KILLED_WITHIN_S", "8"))
 BEFORE_S = float(os.environ.get("TAILRACE_TEST_REBUILD_BEFORE_S", "4"))
 """Traffic before the first rebuild, in seconds."""
 
@@ -21,7 +22,7 @@ BEFORE_S = float(os.environ.get("TAILRACE_TEST_REBUILD_BEFORE_S", "4"))
 async def test_readers_of_three_stores_see_nothing_of_a_rebuild_its_kills_the_switch_and_the_way_back(
     instance: Instance,
 ) -> None:
-    dice = random.Random(20261121)
+    dice = random.Random(int(os.environ.get("TAILRACE_TEST_SEED", "20261121")))
     traffic, readers = Traffic(instance.settings, RATE, seed=1), Readers(instance.settings)
     await traffic.publish(traffic.world())
     async with instance.workers() as log_file:
@@ -31,7 +32,7 @@ async def test_readers_of_three_stores_see_nothing_of_a_rebuild_its_kills_the_sw
         try:
             await asyncio.sleep(BEFORE_S)
             kills = [
-                await instance.killed("rebuild", "all", "--reason", "killed", after_s=dice.uniform(2, 9))
+                await instance.killed("rebuild", "all", "--reason", "killed", after_s=dice.uniform(2, KILLED_WITHIN_S))
                 for _ in range(KILLS)
             ]
             rebuilt = await instance.run("rebuild", "all", "--verify", "--reason", "tested")
