@@ -75,12 +75,15 @@ class _Mender:
         again = await self._documents(alias, ids)
         await self._tools.writer.over_equals().send(layout.writes(again))
         if strangers := sorted(set(ids) - {document.id for document in again}):
-            await self._client.delete_by_query(
-                index=f"{self._settings.elasticsearch.index_prefix}{alias}",
-                query={"ids": {"values": strangers}},
-                conflicts="proceed",
-                refresh=True,
-            )
+            await self._delete(alias, strangers)
+
+    async def _delete(self, alias: str, ids: list[str]) -> None:
+        """Take documents out that no row stands for, wherever the alias shows them."""
+        index = f"{self._settings.elasticsearch.index_prefix}{alias}"
+        await self._client.indices.refresh(index=index)
+        found = await self._client.search(index=index, query={"ids": {"values": ids}}, size=len(ids), source=False)
+        for hit in found["hits"]["hits"]:
+            await self._client.delete(index=hit["_index"], id=hit["_id"])
 
     async def _documents(self, alias: str, ids: list[str]) -> list[Document]:
         async with self._database.snapshot():

@@ -38,13 +38,21 @@ SIGNALS: Final[Mapping[str, frozenset[str] | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `relation` is its name with the plain schema; generated columns are among none of the names."""
+    """One table. `relation` is its name with the plain schema; `columns` are those that are written.
+
+    A key may have generated columns, which are read only.
+    """
 
     relation: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     kept: frozenset[str] = frozenset()
     """Columns that are neither compared nor copied into rows that exist."""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Columns that are written, and those of the key."""
+        return tuple(dict.fromkeys((*self.key, *self.columns)))
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -133,27 +141,38 @@ def condition(conn: psycopg.Connection[Any], pair: Pair, table: Table, scope: Sc
     if scope.message is not None:
         parts.append(_equals(table, "message_id", scope.message))
     if touched is not None:
-        types = _types(conn, pair, table)
-        parts += [
-            sql.SQL("r.{} = ANY ({}::{})").format(
-                sql.Identifier(name), sql.Literal(touched.get(name, [])), sql.SQL(f"{types[name]}[]")
-            )
-            for name in table.key
-            if name in _BOUNDED
-        ]
-        if not any(name in _BOUNDED for name in table.key):
-            parts.append(_touched_by_column(table, touched))
+        parts.append(_is_touched(conn, pair, table, touched))
     return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
 
 
-_BOUNDED: Final = frozenset({"message_id", "channel_id", "user_id", "file_id", "session_id", "workspace_id", "date",
-                             "hour", "event_id", "integration_id", "invitation_id", "child_id"})  # fmt: skip
+_BUCKETS: Final = ("date", "hour")
+_IDS: Final = ("message_id", "channel_id", "user_id", "file_id", "session_id", "event_id", "integration_id",
+               "invitation_id", "child_id", "parent_id")  # fmt: skip
+_FIELDS: Final = {"child_id": "message_id", "parent_id": "message_id"}
 
 
-def _touched_by_column(table: Table, touched: Mapping[str, list[str]]) -> sql.Composable:
-    if "message_id" in table.columns:
-        return sql.SQL("r.message_id = ANY ({}::uuid[])").format(sql.Literal(touched.get("message_id", [])))
-    return sql.SQL("true") if table.relation == "runtime.tombstones" else sql.SQL("false")
+def _is_touched(
+    conn: psycopg.Connection[Any], pair: Pair, table: Table, touched: Mapping[str, list[str]]
+) -> sql.Composable:
+    """Whether the part of the log is about a row: its bucket, if it has one, and any of the things that it names.
+
+    Any, not all: a row that no event explains names somebody whom the part says nothing of.
+    """
+    types = _types(conn, pair, table)
+
+    def among(name: str) -> sql.Composable:
+        values = sql.Literal(touched.get(_FIELDS.get(name, name), []))
+        return sql.SQL("r.{} = ANY ({}::{})").format(sql.Identifier(name), values, sql.SQL(f"{types[name]}[]"))
+
+    if table.relation == "runtime.tombstones":
+        return sql.SQL("true")
+    # A notification's own id is in no event.
+    ids = [name for name in _IDS if name in (table.columns if "notification_id" in table.key else table.key)]
+    buckets = [among(name) for name in _BUCKETS if name in table.key]
+    things = [among(name) for name in ids or ("workspace_id",) if name in types]
+    if not things:
+        return sql.SQL("false")  # a table that the log does not fill
+    return sql.SQL(" AND ").join([*buckets, sql.SQL("({})").format(sql.SQL(" OR ").join(things))])
 
 
 def _types(conn: psycopg.Connection[Any], pair: Pair, table: Table) -> dict[str, str]:
@@ -194,7 +213,7 @@ def source(pair: Pair, table: Table) -> sql.Composable:
     Where a message lies, in its month or in the archive, is the live tables' business: retention moves it. A month that
     the live tables do not have was taken away by somebody.
     """
-    columns = names(table.columns)
+    columns = names(table.read)
     rows = sql.SQL("SELECT {} FROM {} f").format(columns, pair.name(pair.beside, table.relation))
     if table.relation not in (MESSAGES, ARCHIVE):
         return rows

@@ -90,7 +90,7 @@ class GrowingLog:
         Raises `PreconditionError` where the log ends before the moment's positions: it is another log than the one
         that was applied.
         """
-        self._reach(at.positions)
+        self.reach(at.positions)
         reading = self.reading.until(at.positions)
         gone = left_out(reading.events, at.letters, at.waiting)
         events = [e for e in reading.events if (e.topic, e.partition, e.offset) not in gone]
@@ -98,7 +98,8 @@ class GrowingLog:
             events = _about(events, channels)
         return Known(reading, events, fold(events))
 
-    def _reach(self, positions: Offsets) -> None:
+    def reach(self, positions: Offsets) -> None:
+        """Read on, at least to these positions. Raises what `known` raises."""
         if not self._behind(positions):
             return
         ends = self.reading.end_offsets

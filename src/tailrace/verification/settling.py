@@ -184,6 +184,7 @@ class Follower:
         now = self._store.now()
         found = {name: list(self._store.found(name, those)) for name, those in suspects.items()}
         after = moment_now(self._settings)
+        self._log.reach(after.positions)  # what the keys are made of may be newer than what was read so far
         channels = _channels(suspects, self._log.reading.events)
         early = self._judge(self._log.known(before, channels), suspects, found, now)
         is_quiet = before.positions == after.positions
