@@ -13,6 +13,13 @@ from tailrace.telemetry import configure_logging
 if TYPE_CHECKING:
     from tailrace.operations.jobs import Job
 
+GOES_ON = {
+    "rebuild": 'tailrace rebuild all --reason "…"',
+    "replay": 'tailrace replay apply {target} --reason "…"',
+    "repair": 'tailrace repair postgres --reason "…"',
+}
+"""A job is done by the command that began it: what to type, by kind."""
+
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Such as 0012-rebuild, or the number alone.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; it is recorded.")]
 
@@ -132,7 +139,7 @@ def cancel(job_id: JobId, reason: Reason = None, output: OutputOption = Output.T
 
 
 def resume(job_id: JobId, reason: Reason = None, output: OutputOption = Output.TABLE) -> None:
-    """Let a paused or failed job go on: it waits for whoever takes it up.
+    """Let a paused or failed job go on: it waits for the command that began it, which takes it up where it was.
 
     Example: `tailrace jobs resume 12`
     """
@@ -147,6 +154,8 @@ def resume(job_id: JobId, reason: Reason = None, output: OutputOption = Output.T
         job = desk.resume(found.job_id, actor())
         entry.after = {"state": job.state}
     _say(job, output)
+    if hint := GOES_ON.get(job.kind):
+        note(f"it goes on with  {hint.format(target=job.target)}")
 
 
 def _ask(what: Any, job_id: str, reason: str | None, output: Output) -> None:

@@ -88,7 +88,10 @@ def duration(seconds: float | None) -> str | None:
 def footer(found: Sequence["ProjectionStatus"]) -> str:
     """How many there are, which need attention, and of when it is."""
     bad = [one.name for one in found if one.state in ATTENTION]
-    needs = f"{len(bad)} need{'s' if len(bad) == 1 else ''} attention ({', '.join(bad)})" if bad else "all is well"
+    paused = [one.name for one in found if one.is_paused]
+    parts = [f"{len(bad)} need{'s' if len(bad) == 1 else ''} attention ({', '.join(bad)})"] if bad else []
+    parts += [f"{len(paused)} paused ({', '.join(paused)})"] if paused else []
+    needs = " · ".join(parts or ["all is well"])
     asof = max((one.now for one in found), default=None)
     when = "" if asof is None else f" · data as of {asof.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
     return f"{len(found)} projection{'' if len(found) == 1 else 's'} · {needs}{when}"

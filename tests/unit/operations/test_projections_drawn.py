@@ -110,7 +110,7 @@ def test_the_watch_draws_the_table_its_halts_and_its_time():
     assert lines[1].endswith('paused by ana: "reindex"')
     assert lines[3:] == [
         "search: collab.activity/0 halted (H_RETENTION): offset 52 is gone",
-        "2 projections · 1 needs attention (search) · data as of 2026-11-20T12:04:31Z",
+        "2 projections · 1 needs attention (search) · 1 paused (search) · data as of 2026-11-20T12:04:31Z",
     ]
 
 
