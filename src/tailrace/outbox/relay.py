@@ -106,20 +106,26 @@ class Relay:
         Raises what stands in the way, and `PartlyDoneError` where another relay has the lease, or a transaction that
         began before runs on, for `once_timeout_s`.
         """
-        end = self._clock() + self._options.once_timeout_s
         wanted, _ = await self._store.mark()
+        try:
+            await self._reach(wanted.position)
+        finally:
+            with contextlib.suppress(UnreachableError):
+                await self._store.release(self._owner)
+        return self.report
+
+    async def _reach(self, position: int) -> None:
+        end = self._clock() + self._options.once_timeout_s
         while True:
             pause_s = await self._round()
-            if self._done >= wanted.position:
-                break
+            if self._done >= position:
+                return
             if self._clock() > end:
                 raise PartlyDoneError(
-                    f"position {self._done} was reached, {wanted.position} was wanted",
+                    f"position {self._done} was reached, {position} was wanted",
                     fix="tailrace outbox status says what holds it up",
                 )
             await asyncio.sleep(pause_s)
-        await self._store.release(self._owner)
-        return self.report
 
     async def _round(self) -> float:
         """Do what can be done now; returns how many seconds nothing will be to do. Raises `UnreachableError`."""

@@ -7,20 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
-import asyncpg
+import psycopg
 
 from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.outbox.texts import statements
 
-CONNECT_TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 10
 STATEMENT_TIMEOUT_S: Final = 30.0
-_AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InternalClientError,
-)
 
 
 class Row(NamedTuple):
@@ -91,32 +84,36 @@ class Store:
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
         try:
-            if self._connection is None:
-                self._connection = await self._connect()
-            return list(await self._connection.fetch(self._texts[name], *arguments))
-        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+            async with asyncio.timeout(STATEMENT_TIMEOUT_S):
+                if self._connection is None:
+                    self._connection = await self._connect()
+                cursor = await self._connection.execute(self._texts[name], arguments)
+                return await cursor.fetchall() if cursor.description else []
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise PreconditionError("there is no outbox here", fix="tailrace outbox install --dsn …") from error
-        except asyncpg.InsufficientPrivilegeError as error:
+        except psycopg.errors.InsufficientPrivilege as error:
             raise PreconditionError(f"the relay's role may not use the outbox: {error}") from error
-        except _AWAY as error:
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            # Shutting down, too many connections, a pooler's own words: all pass.
             await self._drop()
             raise UnreachableError(
                 f"PostgreSQL: {type(error).__name__}", fix="check the address and the server"
             ) from error
-        except asyncpg.PostgresError as error:
-            await self._drop()
-            # Shutting down, too many connections, a pooler's own words: all pass.
-            raise UnreachableError(f"PostgreSQL: {type(error).__name__}", fix="check the server's log") from error
 
     async def _connect(self) -> Any:
-        return await asyncpg.connect(
-            self._dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=STATEMENT_TIMEOUT_S, statement_cache_size=0
+        # psycopg, as it sends a statement and its values in one message: asyncpg takes two, and a pooler in transaction
+        # mode may give the second to another session.
+        return await psycopg.AsyncConnection.connect(
+            self._dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            prepare_threshold=None,
+            application_name="tailrace-outbox",
+            cursor_factory=psycopg.AsyncRawCursor,
         )
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(*_AWAY, asyncpg.PostgresError):
-                async with asyncio.timeout(1):
-                    await connection.close()
-            connection.terminate()
+            with contextlib.suppress(psycopg.Error, OSError):
+                await connection.close()
