@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tailrace.consumers.batch import Batch, Record
 from tailrace.consumers.batches import append_time
@@ -12,6 +12,10 @@ from tailrace.consumers.redriven import Place, place_of, redriven_from
 from tailrace.projections.waiting import Line, Subject, subject_of
 from tailrace.schemas.event import Event, Refusal
 from tailrace.schemas.refusals import OWN_FAULTS
+
+KEPT_BYTES_MAX: Final = 32 * 2**20
+"""Of a refused value. The broker limits compressed bytes to 2 MiB; what these expand to may fit no column, and a dead
+letter that cannot be written would hold its partition for ever."""
 
 
 class _Refused(NamedTuple):
@@ -191,7 +195,7 @@ class Letters:
             [one.record.key for one in refused],
             [str(one.refusal.code) for one in refused],
             [one.refusal.reason for one in refused],
-            [one.record.value for one in refused],
+            [_kept(one.record.value) for one in refused],
             [headers_json(one.record) for one in refused],
             [one.refusal.event_type for one in refused],
             [one.refusal.event_id for one in refused],
@@ -216,6 +220,10 @@ class Letters:
         if settled:
             places = zip(*settled, strict=True)
             await self.session.fetch("resolve_letters", self.projection, *places, list(settled.values()))
+
+
+def _kept(value: bytes | None) -> bytes | None:
+    return value if value is None or len(value) <= KEPT_BYTES_MAX else value[:KEPT_BYTES_MAX]
 
 
 def _place(record: Record) -> Place:
