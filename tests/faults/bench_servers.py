@@ -2,13 +2,12 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import psycopg
+from aiokafka.admin import AIOKafkaAdminClient
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from tailrace.addresses import resolve
@@ -56,13 +55,22 @@ class BenchServers:
         await apply_topics(settings, resolve(settings).kafka)
         return settings
 
-    def end(self, name: str) -> None:
-        """Drop the database; topics and keys stay until the stack goes."""
+    async def end(self, name: str) -> None:
+        """Drop the database and the topics; keys and indices stay until the stack goes."""
+        await asyncio.to_thread(self._drop, name)
+        admin = AIOKafkaAdminClient(bootstrap_servers=resolve(self.settings).kafka)
+        await admin.start()
+        try:
+            await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(f"{name}.")])
+        finally:
+            await admin.close()
+
+    def _drop(self, name: str) -> None:
         with self._admin() as admin:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _copy(self, name: str) -> None:
-        self.end(name)
+        self._drop(name)
         with self._admin() as admin:
             copy, original = sql.Identifier(name), sql.Identifier(TEMPLATE)
             admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(copy, original))
@@ -97,13 +105,3 @@ class BenchServers:
             save_state(data_dir, state.with_server(name, record.model_copy(update={"wanted": False})))
             stop(record.process, first or SERVERS[name].stop_signal, timeout_s=STOP_TIMEOUT_S)
         lifecycle.up(self.settings, only=[name])
-
-
-def database_of(settings: Settings) -> str:
-    """The name of the settings' database."""
-    return str(conninfo_to_dict(resolve(settings).postgres)["dbname"])
-
-
-def now_s() -> float:
-    """Seconds of the monotonic clock."""
-    return time.monotonic()

@@ -117,7 +117,7 @@ async def run(schedule: Schedule, servers: BenchServers, name: str) -> Result:
             if result.wrong:
                 result.wrong["log"] = _last_words(Path(folder))
     finally:
-        await asyncio.to_thread(servers.end, name)
+        await servers.end(name)
     result.seconds = time.monotonic() - begun
     return result
 
