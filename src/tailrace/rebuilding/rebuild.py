@@ -84,6 +84,7 @@ def build(settings: Settings, request: Request, watch: Watch = lambda _step: Non
     Raises `PreconditionError` where the log has lost its beginning or migrations are missing, and what `watch` raises.
     """
     finish(settings, watch)
+    drop_overdue(settings, datetime.now(UTC))
     with connection(settings) as conn:
         versions = Versions(conn, settings)
         begun = versions.building()

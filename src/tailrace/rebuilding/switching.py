@@ -25,6 +25,7 @@ from tailrace.operations.database import connection
 from tailrace.projections.registry import POSTGRES
 from tailrace.rebuilding.chasing import Chase
 from tailrace.rebuilding.comparing import Comparison, compare
+from tailrace.rebuilding.grants import align_grants
 from tailrace.rebuilding.renaming import rename_schemas, tables_of
 from tailrace.rebuilding.shadow import align_months, shadow_settings
 from tailrace.rebuilding.standing import Places, offsets, places
@@ -111,6 +112,7 @@ def switch(settings: Settings, chase: Chase, order: Order) -> Switched:
     with connection(settings) as conn:
         check_levels(conn, settings, order.to_version)
         align_months(conn, settings, chase.shadow)
+        align_grants(conn, settings, order.to_version)
     done: list[Switched] = []
 
     def change(conn: psycopg.Connection[Any], held: Places, began: float) -> None:

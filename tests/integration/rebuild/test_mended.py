@@ -40,6 +40,10 @@ async def filled(settings_for: Callable[[str], Settings], tmp_path: Path) -> Ins
     return Instance(settings, tmp_path)
 
 
+READ_BY_ANALYSTS = ("analytics.daily_active_users", "collab.users", "analytics.user_activity")
+"""By the migrations, by what somebody granted since, and not any more, because somebody revoked it."""
+
+
 def rows(instance: Instance, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(resolve(instance.settings).postgres, autocommit=True) as conn:
         cursor = conn.execute(query, arguments or None)
@@ -52,6 +56,8 @@ async def test_damage_is_found_shown_and_mended_and_what_the_log_does_not_say_st
     rows(filled, "UPDATE runtime.dead_letters SET resolved_at = now(), resolution = 'discarded', resolved_by = 'eve'")
     rows(filled, "UPDATE runtime.parked_events SET parked_at = '2026-01-01'")
     rows(filled, "CREATE SCHEMA reports; CREATE VIEW reports.texts AS SELECT content FROM collab.messages")
+    rows(filled, "GRANT SELECT ON collab.users TO tailrace_analyst")
+    rows(filled, "REVOKE SELECT ON analytics.user_activity FROM tailrace_analyst")
     letters = rows(filled, "SELECT * FROM runtime.dead_letters")
 
     await filled.run("rebuild", "postgres", "--reason", "wrong rows", exit_code=10)
