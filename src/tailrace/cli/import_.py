@@ -28,6 +28,9 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Make the events, 
 ResumeOption = Annotated[
     Path | None, typer.Option("--resume", help="A file that remembers how far it came: after a stop, go on there.")
 ]
+RateOption = Annotated[
+    float | None, typer.Option("--rate", min=1, help="Events a second at most, to leave room for live traffic.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Way:
     to: str | None
     dry_run: bool
     resume: Path | None
+    rate: float | None
     output: Output
 
     def __post_init__(self) -> None:
@@ -60,6 +64,7 @@ def slack(  # noqa: PLR0913 - each is an option of the command line
     to: ToOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = None,
+    rate: RateOption = None,
     workspace: Annotated[str | None, typer.Option(help="The workspace's name, which no export holds.")] = None,
     team_id: Annotated[str | None, typer.Option(help="Slack's id of the team, if its users do not tell.")] = None,
     output: OutputOption = Output.TABLE,
@@ -75,19 +80,20 @@ def slack(  # noqa: PLR0913 - each is an option of the command line
     from tailrace.history.slack import SlackOptions, slack_events
     from tailrace.history.slack_export import read_slack_export
 
-    way, report = Way(to, dry_run, resume, output), Report()
+    way, report = Way(to, dry_run, resume, rate, output), Report()
     with read_slack_export(path) as export, _Progress("slack", "day files") as progress:
         sent = _send(slack_events(export, SlackOptions(workspace, team_id), report, progress), way)
     _conclude("Slack", report, sent, way)
 
 
 @app.command()
-def mattermost(
+def mattermost(  # noqa: PLR0913 - each is an option of the command line
     path: Annotated[Path, typer.Argument(help="The zip or the .jsonl of a bulk export.")],
     *,
     to: ToOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = None,
+    rate: RateOption = None,
     server: Annotated[str, typer.Option(help="Any name for the server; the same one every time.")] = "mattermost",
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -102,19 +108,20 @@ def mattermost(
     from tailrace.history.mattermost_export import MattermostExport
     from tailrace.history.report import Report
 
-    way, report = Way(to, dry_run, resume, output), Report()
+    way, report = Way(to, dry_run, resume, rate, output), Report()
     with MattermostExport(path) as export, _Progress("mattermost", "lines") as progress:
         sent = _send(mattermost_events(export, MattermostOptions(server), report, progress), way)
     _conclude("Mattermost", report, sent, way)
 
 
 @app.command()
-def zulip(
+def zulip(  # noqa: PLR0913 - each is an option of the command line
     path: Annotated[Path, typer.Argument(help="The tarball of an export, or the folder it unpacks to.")],
     *,
     to: ToOption = None,
     dry_run: DryRunOption = False,
     resume: ResumeOption = None,
+    rate: RateOption = None,
     realm: Annotated[str | None, typer.Option(help="The realm's name, if the export does not tell.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -129,7 +136,7 @@ def zulip(
     from tailrace.history.zulip import ZulipOptions, zulip_events
     from tailrace.history.zulip_export import ZulipExport
 
-    way, report = Way(to, dry_run, resume, output), Report()
+    way, report = Way(to, dry_run, resume, rate, output), Report()
     with ZulipExport(path) as export, _Progress("zulip", "files of messages") as progress:
         sent = _send(zulip_events(export, ZulipOptions(realm), report, progress), way)
     _conclude("Zulip", report, sent, way)
@@ -143,7 +150,7 @@ def _send(events: "Iterator[Generated]", way: Way) -> "Sent":
     if way.dry_run:
         return asyncio.run(send(events, Nowhere()))
     if way.to is None:
-        return asyncio.run(_publish(events, way.resume))
+        return asyncio.run(_publish(events, way))
     if way.to == "-":
         return asyncio.run(send(events, JsonLines(sys.stdout.buffer)))
     target = Path(way.to)
@@ -157,7 +164,7 @@ def _send(events: "Iterator[Generated]", way: Way) -> "Sent":
     return sent
 
 
-async def _publish(events: "Iterator[Generated]", resume: Path | None) -> "Sent":
+async def _publish(events: "Iterator[Generated]", way: Way) -> "Sent":
     from tailrace.addresses import resolve
     from tailrace.history.resuming import Checkpoint
     from tailrace.history.sending import Log, send
@@ -168,10 +175,10 @@ async def _publish(events: "Iterator[Generated]", resume: Path | None) -> "Sent"
     settings = load_settings()
     configure_logging(settings.log)
     async with Producer(settings, source="/import", bootstrap_servers=resolve(settings).kafka) as producer:
-        checkpoint = Checkpoint(resume) if resume else None
+        checkpoint = Checkpoint(way.resume) if way.resume else None
         if checkpoint and checkpoint.done:
             note(f"{checkpoint.done:,} events are in the log already")
-        return await send(events, Log(producer, checkpoint))
+        return await send(events, Log(producer, checkpoint, way.rate))
 
 
 def _conclude(product: str, report: "Report", sent: "Sent", way: Way) -> None:

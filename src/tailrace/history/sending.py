@@ -8,6 +8,7 @@ import orjson
 
 from tailrace.errors import TailraceError
 from tailrace.history.generated import Generated
+from tailrace.history.pacing import paced
 from tailrace.history.resuming import Checkpoint
 
 if TYPE_CHECKING:
@@ -79,11 +80,15 @@ class Nowhere:
 
 
 class Log:
-    """The log, through a producer that is open; it checks, keys and bounds. `checkpoint` skips what is done."""
+    """The log, through a producer that is open; it checks, keys and bounds.
 
-    def __init__(self, producer: "Producer", checkpoint: Checkpoint | None = None) -> None:
+    `checkpoint` skips what is done, `rate` is the most events a second.
+    """
+
+    def __init__(self, producer: "Producer", checkpoint: Checkpoint | None = None, rate: float | None = None) -> None:
         self._producer = producer
         self._checkpoint = checkpoint
+        self._rate = rate
 
     async def take(self, events: Iterator[dict[str, Any]]) -> Sent:
         """Publish all events.
@@ -94,7 +99,8 @@ class Log:
         from tailrace.producer import Failed, Refused
 
         sent, checkpoint = Sent(0, 0, []), self._checkpoint
-        async for result in self._producer.publish_stream(checkpoint.rest(events) if checkpoint else events):
+        rest = checkpoint.rest(events) if checkpoint else events
+        async for result in self._producer.publish_stream(paced(rest, self._rate) if self._rate else rest):
             if isinstance(result, Failed):
                 if checkpoint:
                     checkpoint.save()
