@@ -90,10 +90,15 @@ async def test_archived_by_two_at_once_and_read_back_where_kafka_forgot(filled: 
     found = await check(filled, folder)
     assert (found.problems, found.compared) == ([], sum(ends.values()))
 
-    # ── a run that was killed left a file without a manifest ──
+    # ── a run that was killed left a file without a manifest, and somebody took one out of the middle ──
     last = max(all_manifests(folder), key=lambda m: m.first_offset)
-    file_of(folder, last).with_name(f"{last.first_offset:020}.manifest.json").unlink()
-    assert [m.file for m in (await run(close_all=True)).segments] == [last.file]
+    middle = next(m for m in all_manifests(folder) if m.place == last.place and m.end_offset == last.first_offset)
+    for lost in (middle, last):
+        file_of(folder, lost).with_name(f"{lost.first_offset:020}.manifest.json").unlink()
+    assert {m.file for m in (await run(close_all=True)).segments} == {middle.file, last.file}
+    file_of(folder, middle).with_name(f"{middle.first_offset:020}.manifest.json").unlink()
+    assert ["gap" in problem["problem"] for problem in (await check(filled, folder)).problems] == [True]
+    assert {m.file for m in (await run(close_all=True)).segments} == {middle.file}
 
     # ── Kafka forgets; everything is still there ──
     await asyncio.to_thread(_fill, filled, FROM_KAFKA, ends, with_archive=False)

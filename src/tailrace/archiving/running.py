@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -115,6 +116,12 @@ def _archived(record: ConsumerRecord) -> ArchivedRecord:
     )
 
 
+def _gaps(held: Sequence[Manifest], beginning: int) -> list[range]:
+    """What is missing between segments and Kafka still has, from `beginning` on."""
+    spans = (range(max(before.end_offset, beginning), after.first_offset) for before, after in pairwise(held))
+    return [span for span in spans if span]
+
+
 class _Run:
     def __init__(self, settings: Settings, folder: Path, clock: Clock, *, close_all: bool, watch: Watch) -> None:
         self._settings = settings
@@ -132,13 +139,15 @@ class _Run:
             held = manifests(self._folder, tp.topic, tp.partition)
             last = held[-1] if held else None
             starts[tp] = last, self._start(tp, last, beginnings[tp], ends[tp])
+            for gap in _gaps(held, beginnings[tp]):
+                await self._fill(consumer, tp, gap)
         self._total = sum(ends[tp] - start for tp, (_, start) in starts.items())
         for tp, (last, start) in starts.items():
             if last is not None and beginnings[tp] < start:
                 await self._must_be_the_same_log(consumer, tp, last)
             at: int | None = start
             while at is not None and at < ends[tp]:
-                at = await self._partition(consumer, tp, at, ends[tp])
+                at = await self._partition(consumer, tp, range(at, ends[tp]), close_all=self._close_all)
 
     def _start(self, tp: TopicPartition, last: Manifest | None, beginning: int, end: int) -> int:
         start: int = beginning if last is None else last.end_offset
@@ -161,9 +170,18 @@ class _Run:
                     fix="another log has this name: give it an archive of its own: --to DIR",
                 )
 
-    async def _partition(self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> int | None:
+    async def _fill(self, consumer: AIOKafkaConsumer, tp: TopicPartition, gap: range) -> None:
+        """Write anew what somebody took out of the archive."""
+        at: int | None = gap.start
+        while at is not None and at < gap.stop:
+            at = await self._partition(consumer, tp, range(at, gap.stop), close_all=True)
+
+    async def _partition(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, span: range, *, close_all: bool
+    ) -> int | None:
         """Write its segments. Where another run cut one elsewhere, its cut counts: go on from the offset given back."""
         limits = self._settings.archive
+        start, end = span.start, span.stop
         held: list[ArchivedRecord] = []
         size = 0
         async for page in records_of(consumer, tp, start, end):
@@ -177,7 +195,7 @@ class _Run:
                     held, size, start = [], 0, segment.end_offset
             self._done += len(page)
             self._watch(self._done, self._total)
-        if held and (self._close_all or self._age_s(held[0]) >= limits.segment_age_s):
+        if held and (close_all or self._age_s(held[0]) >= limits.segment_age_s):
             return self._close(tp, held, range(start, end)).end_offset
         self.outcome.open_records += len(held)
         return None
