@@ -143,6 +143,7 @@ async def _live(
         for follower in schedule.followers:
             await fleet.add(follower)
             await fleet.add(follower)
+        await recoveries.wait_for_owners(schedule.workers)
         rate = (len(records) - at_once) / schedule.span_s
         flow = asyncio.create_task(_publish(settings, records[at_once:], rate))
         disturbances = Disturbances(settings, servers, fleet, proxies, recoveries)

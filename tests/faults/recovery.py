@@ -23,6 +23,14 @@ class Recoveries:
         self._dsn = resolve(settings).postgres
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
 
+    async def wait_for_owners(self, count: int) -> None:
+        """Wait until so many workers own partitions: a fault that strikes before tries nothing. Gives up in silence."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < WATCHED_MAX_S:
+            if len({who for _, who in (await self._positions()).values() if who is not None}) >= count:
+                return
+            await asyncio.sleep(POLL_S)
+
     async def after_kill(self, owner: str) -> None:
         """Until somebody else applies records of a partition that a killed worker owned."""
         begun, before = time.monotonic(), await self._positions()
