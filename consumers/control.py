@@ -9,6 +9,8 @@ import structlog
 log = structlog.get_logger()
 
 LOOK_S: Final = 0.2
+AGAIN_S: Final = 5.0
+"""What failed is begun again after this."""
 
 
 class Control(Protocol):
@@ -34,7 +36,7 @@ UNCONTROLLED: Final[Control] = Switch()
 class Companion:
     """Runs something beside a worker: while the worker is paused it is stopped, afterwards it is made anew.
 
-    `run` is told to stop by its event, and must return soon after that. What it raises ends it, with a line in the log.
+    `run` is told to stop by its event, and must return soon after that. What it raises is logged, and it is begun again.
     """
 
     def __init__(self, name: str, control: Control, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -61,6 +63,8 @@ class Companion:
             await task
         except Exception as error:
             log.exception("companion_failed", name=self.name, error=type(error).__name__)
+            self.is_active = False
+            await _passed(finished, AGAIN_S)
         finally:
             task.cancel()
             self.is_active = False
