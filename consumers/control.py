@@ -36,7 +36,7 @@ UNCONTROLLED: Final[Control] = Switch()
 class Companion:
     """Runs something beside a worker: while the worker is paused it is stopped, afterwards it is made anew.
 
-    `run` is told to stop by its event, and must return soon after that. What it raises is logged, and it is begun again.
+    `run` is told to stop by its event, and must return soon after that. What it raises is logged; it is begun again.
     """
 
     def __init__(self, name: str, control: Control, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
