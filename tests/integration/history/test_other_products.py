@@ -86,7 +86,7 @@ async def test_what_was_exported_is_in_the_tables_however_often_it_is_imported(s
     second = ("zulip", str(zulip(tmp_path / "z")))
     state = tmp_path / "state"
 
-    killed, _ = await run(settings, *first, "--resume", str(state), kill_when=state)
+    killed, _ = await run(settings, *first, "--resume", str(state), "--rate", "1000", kill_when=state)
     resumed, one = await run(settings, *first, "--resume", str(state))
     whole, two = await run(settings, *second)
     made = [*import_mattermost(Path(first[1])).events, *import_zulip(Path(second[1])).events]
