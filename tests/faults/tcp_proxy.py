@@ -86,7 +86,7 @@ class Link:
         for writer in (self.client, self.server):
             peer = writer.get_extra_info("socket")
             if peer is not None:
-                with suppress(OSError):
+                with suppress(OSError, ValueError):  # closed already; uvloop says so with the latter
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
