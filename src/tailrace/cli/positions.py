@@ -1,13 +1,17 @@
 """`tailrace wait` and `tailrace lag`: how far the projections are."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tailrace.cli.output import Output, OutputOption, note, print_json, print_table, stderr
 from tailrace.cli.projections import print_projections, projections_document
 from tailrace.errors import PartlyDoneError, ThresholdError
+
+if TYPE_CHECKING:
+    from tailrace.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -31,20 +35,32 @@ def wait(
     from tailrace.operations.positions import wait as wait_for
     from tailrace.settings import load_settings
 
+    settings = load_settings()
     columns = (TextColumn("applying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("apply", total=None)
         missing = asyncio.run(
-            wait_for(
-                load_settings(), timeout, lambda left, total: progress.update(task, total=total, completed=total - left)
-            )
+            wait_for(settings, timeout, lambda left, total: progress.update(task, total=total, completed=total - left))
         )
     if output is Output.JSON:
         print_json({"applied": not missing, "missing": missing})
     if missing:
         named = ", ".join(f"{name} {count:,}" for name, count in missing.items())
-        raise PartlyDoneError(f"not applied yet: {named} records", fix="tailrace lag; is a worker running?")
+        raise PartlyDoneError(f"not applied yet: {named} records", fix=_way_on(settings, missing))
     note("everything in the log is applied")
+
+
+def _way_on(settings: "Settings", missing: Iterable[str]) -> str:
+    from tailrace.operations.controls import controls
+
+    asked = {name: control.state for (name, _), control in controls(settings).items()}
+    # A follower can come no further than the tables.
+    paused = [name for name in {*missing, "postgres"} if asked.get(name, "running") != "running"]
+    if paused:
+        return (
+            f'{", ".join(sorted(paused))}: paused; tailrace projection resume {" ".join(sorted(paused))} --reason "…"'
+        )
+    return "tailrace lag; is a worker running?"
 
 
 def lag(
