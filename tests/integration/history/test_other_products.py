@@ -79,6 +79,7 @@ def found(reports: Sequence[Any]) -> tuple[int, ...]:
 async def test_what_was_exported_is_in_the_tables_however_often_it_is_imported(settings: Settings, tmp_path: Path):
     with connection(settings) as conn:
         migrate(conn, settings)
+    settings.kafka.partitions, settings.kafka.partitions_small = 2, 1
     await apply_topics(settings, resolve(settings).kafka)
     (tmp_path / "m").mkdir()
     (tmp_path / "z").mkdir()
