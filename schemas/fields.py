@@ -33,6 +33,9 @@ _RFC3339 = re.compile(
     re.ASCII,
 )
 
+_USUAL_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{1,6}Z$"
+_NO_TIME: Final = "expected an RFC 3339 time with seconds and offset"
+
 # What orjson writes as an integer; a larger one it refuses altogether.
 _INTEGER_MIN = -(2**63)
 _INTEGER_MAX = 2**64 - 1
@@ -51,7 +54,7 @@ def _instant(value: object) -> datetime:
             return value.astimezone(UTC)
     except (ValueError, OverflowError):  # 31 February; year 1 or 9999 that the offset moves out of the calendar
         pass
-    raise PydanticCustomError("rfc3339", "expected an RFC 3339 time with seconds and offset")
+    raise PydanticCustomError("rfc3339", _NO_TIME)
 
 
 def rfc3339(time: datetime) -> str:
@@ -85,7 +88,18 @@ class _Rfc3339:
     @staticmethod
     def __get_pydantic_core_schema__(_source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         written = core_schema.plain_serializer_function_ser_schema(rfc3339, when_used="json")
-        return core_schema.no_info_plain_validator_function(_instant, serialization=written)
+        any_form = core_schema.no_info_plain_validator_function(_instant)
+        # The usual form in JSON, checked and read without a function of ours: half the time. `_instant` takes the rest.
+        usual = core_schema.chain_schema(
+            [
+                core_schema.str_schema(pattern=_USUAL_TIME, strict=True),
+                core_schema.no_info_plain_validator_function(datetime.fromisoformat),
+            ]
+        )
+        in_json = core_schema.union_schema(
+            [usual, any_form], mode="left_to_right", custom_error_type="rfc3339", custom_error_message=_NO_TIME
+        )
+        return core_schema.json_or_python_schema(in_json, any_form, serialization=written)
 
 
 class _DecimalString:
