@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from tailrace.errors import InvalidInputError
 from tailrace.outbox import Outbox
 from tailrace.outbox.texts import script, statements
 from tailrace.producer import EventRefused
@@ -62,8 +63,14 @@ def test_text_that_postgresql_cannot_hold_travels_escaped(outbox: Outbox):
     assert json.loads(found["data"]) == data
 
 
-def test_the_schema_is_quoted_everywhere():
-    texts = [script("install", 'a"b'), script("uninstall", 'a"b'), *statements('a"b').values()]
+def test_the_schema_is_named_everywhere_and_quoted():
+    texts = [script("install", "Shop"), script("uninstall", "Shop"), *statements("Shop").values()]
 
-    assert all('"a""b".' in text or "{schema}" not in text for text in texts)
     assert not any("{schema}" in text for text in texts)
+    assert sum('"Shop".' in text for text in texts) == len(texts) - 1  # the horizon is the server's
+
+
+@pytest.mark.parametrize("name", ["", 'a"b', "a'b", "a;b", "1a", "a" * 64, "$function$"])
+def test_a_name_that_would_end_a_literal_is_refused(name: str):
+    with pytest.raises(InvalidInputError):
+        script("install", name)
