@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from tailrace.schemas.catalogue import EVENT_TYPES, EventType
-from tailrace.schemas.decode import VALUE_BYTES_MAX, decode
+from tailrace.schemas.decode import AHEAD_MAX, VALUE_BYTES_MAX, decode
 from tailrace.schemas.event import Event, Refusal
 from tailrace.schemas.fields import UUID_PATTERN
 
@@ -62,8 +62,11 @@ def _usual(topic: str, key: bytes, value: bytes, appended_at: datetime | None) -
             or not _UTC_TIME.fullmatch(time)
         ):
             return None
+        happened_at = datetime.fromisoformat(time)
+        if appended_at is not None and happened_at > appended_at + AHEAD_MAX:
+            return None  # how far the data goes is told by the newest event
         return Event(
-            found["type"], id_, int(found["sequence"]), datetime.fromisoformat(time), data, found["source"],
+            found["type"], id_, int(found["sequence"]), happened_at, data, found["source"],
             found["subject"], known[2], None, None, None, topic, appended_at=appended_at,
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration):

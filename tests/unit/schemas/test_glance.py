@@ -72,3 +72,12 @@ def test_the_wrong_key_is_refused_as_ever():
     refused = glance(EVENT_TYPES[event["type"]].topic, b"another", value, APPENDED_AT)
 
     assert str(refused.code) == "E_KEY"
+
+
+def test_an_event_of_the_future_is_refused_as_ever():
+    (event,) = (event for event in SAMPLES if event["type"] == "collab.message.posted")
+    value = json.dumps(event | {"time": "2099-01-01T00:10:00.000001Z"}).encode()
+
+    refused = glance("conversations", event["data"]["channel_id"].encode(), value, APPENDED_AT)
+
+    assert str(refused.code) == "E_TIME"
