@@ -106,8 +106,10 @@ class Stage:
             worker.must_run()
 
     async def start_streams(self) -> None:
-        """Start the streams, all in one process: they have little to do beside the workers."""
-        self._undisturbed.append(await self._child("demo-streams", "streams", "run", *STREAMS, ends_with_us=True))
+        """Start the streams: the trends, which have most to do, in a process of their own."""
+        for names in (STREAMS[:-1], STREAMS[-1:]):
+            log = f"demo-streams-{'-'.join(names)}"
+            self._undisturbed.append(await self._child(log, "streams", "run", *names, ends_with_us=True))
 
     async def _start_search(self) -> None:
         if self._slow is None:
