@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from aiokafka.structs import OffsetAndMetadata
 
 from tailrace.consumers.batch import Record, TopicPartition
-from tailrace.consumers.errors import LogUnreachableError, OutOfRangeError
+from tailrace.consumers.errors import ConsumerError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Offsets, OnAssigned, OnRevoked
 from tailrace.settings import KafkaSettings
 
@@ -72,7 +72,10 @@ class KafkaLog:
 
     async def stop(self) -> None:
         """Leave the group."""
-        await self._consumer.stop()
+        try:
+            await self._consumer.stop()
+        except KafkaError as error:  # a task of its own had died, and says so only now
+            log.warning("consumer_discarded", error=type(error).__name__)
 
     def hold(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop fetching these partitions."""
@@ -109,8 +112,11 @@ class KafkaLog:
     async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
         """Records of several partitions, each in order; empty after `wait_ms` without any.
 
-        Raises `OutOfRangeError` and `LogUnreachableError`; no record is lost by either.
+        Raises `OutOfRangeError` and `LogUnreachableError`; no record is lost by either. Raises `ConsumerError` where
+        the client will never fetch again: the process must end.
         """
+        if self._has_died():
+            raise ConsumerError("the Kafka client has stopped reading", fix="restart the worker")
         try:
             found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
         except OffsetOutOfRangeError as error:
@@ -126,6 +132,16 @@ class KafkaLog:
             for tp, records in found.items()
             if records
         }
+
+    def _has_died(self) -> bool:
+        """Whether one of the client's own tasks has ended.
+
+        What aiokafka does not expect (uvloop's RuntimeError for a write to a transport that was closed this moment)
+        ends its fetch task; it is logged, `getmany` waits for ever, and the end of the log is the one it saw last.
+        """
+        fetcher, coordinator = (getattr(self._consumer, name, None) for name in ("_fetcher", "_coordinator"))
+        tasks = getattr(fetcher, "_fetch_task", None), getattr(coordinator, "_coordination_task", None)
+        return any(task is not None and task.done() for task in tasks)
 
     def high_water(self, partition: TopicPartition) -> int | None:
         """End of the partition as the last fetch saw it."""
