@@ -1,6 +1,8 @@
 """`tailrace replay` and `tailrace repair`: mend what differs from the log, and nothing else."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +21,7 @@ replay = typer.Typer(no_args_is_help=True, help="Apply a part of the log again: 
 repair = typer.Typer(no_args_is_help=True, help="Mend exactly what differs from the log.")
 
 PERCENT = 10
+INTERRUPTED = 130
 TIMES = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"]
 MIB = 2**20
 
@@ -31,6 +34,16 @@ def register(app: typer.Typer) -> None:
     """Add both."""
     app.add_typer(replay, name="replay")
     app.add_typer(repair, name="repair")
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C asks for a pause. Raised where it happens to arrive, it would be lost in code that swallows it."""
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -84,16 +97,22 @@ def repair_command(
 
     Example: `tailrace repair postgres --dry-run --reason "a wrong count was reported"`
     """
+    from tailrace.mending.filling import Pace
     from tailrace.mending.replay import REPAIR, Work
     from tailrace.mending.replay import repair as run
+    from tailrace.operations.jobs import JobPaused
     from tailrace.settings import load_settings
     from tailrace.telemetry import configure_logging
 
     settings = load_settings()
     configure_logging(settings.log)
-    work = Work(REPAIR, "postgres", _scope(workspace, channel), reason, dry_run=dry_run)
-    with _progress() as watch:
-        outcome = run(settings, work, watch)
+    work = Work(REPAIR, "postgres", _scope(workspace, channel), reason, Pace(), dry_run)
+    try:
+        with _stopping(work.pace.stop), _progress() as watch:
+            outcome = run(settings, work, watch)
+    except JobPaused:
+        note("paused at a safe point. Go on: the same command again")
+        sys.exit(INTERRUPTED)
     _print(outcome, output, dry_run=dry_run)
     if outcome.stores.left or (dry_run and outcome.tables.rows):
         raise typer.Exit(10)
@@ -175,17 +194,19 @@ def apply_command(
 
     from tailrace.mending.filling import Pace
     from tailrace.mending.replay import apply
+    from tailrace.operations.jobs import JobPaused
     from tailrace.settings import load_settings
     from tailrace.telemetry import configure_logging
 
     settings = load_settings()
     configure_logging(settings.log)
+    pace = Pace(rate, ceiling)
     try:
-        with _progress() as watch:
-            outcome = apply(settings, plan_id, reason, Pace(rate, ceiling), datetime.now(UTC), watch)
-    except KeyboardInterrupt:
+        with _stopping(pace.stop), _progress() as watch:
+            outcome = apply(settings, plan_id, reason, pace, datetime.now(UTC), watch)
+    except JobPaused:
         note(f'paused at a safe point. Go on: tailrace replay apply {plan_id} --reason "…"')
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     _print(outcome, output, dry_run=False)
     if outcome.stores.left:
         raise typer.Exit(10)

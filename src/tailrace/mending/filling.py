@@ -1,8 +1,9 @@
 """Fills the tables to compare with, at a pace that leaves the live worker its server."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -35,10 +36,14 @@ EXPENDABLE: Final = frozenset({"signals", "notifications"})
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """At most `rate` records a second, and none while the live tables are more than `lag_ceiling_s` behind."""
+    """At most `rate` records a second, and none while the live tables are more than `lag_ceiling_s` behind.
+
+    Once `stop` is set, the work is paused at its next safe point.
+    """
 
     rate: float | None = None
     lag_ceiling_s: float | None = None
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def is_full(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
+import psycopg
 import structlog
 
 from tailrace.errors import NotFoundError, PreconditionError, TailraceError
@@ -93,7 +94,8 @@ def repair(settings: Settings, work: Work, watch: Watch = lambda _step: None) ->
     """
     with audited(settings, work.kind, work.target, work.reason) as entry:
         with _as_job(settings, work) as (job, pulse, outcome):
-            done = _mend(settings, work, job.job_id, _Told(pulse, watch))
+            with _dropping(settings, job.job_id):
+                done = _mend(settings, work, job.job_id, _Told(pulse, watch))
             outcome.update(done.document())
         entry.after = done.document()
         return done
@@ -179,6 +181,21 @@ def _mend(settings: Settings, work: Work, job_id: str, tell: _Told) -> Outcome:
 
 
 @contextmanager
+def _dropping(settings: Settings, job_id: str) -> Iterator[None]:
+    """Drop the filled tables where nobody will go on with them; a job that was paused or taken over needs them."""
+    try:
+        yield
+    except (JobPaused, JobLost):
+        raise
+    except Exception:
+        try:
+            drop(settings, temporary_version(job_id))
+        except (TailraceError, psycopg.Error) as error:
+            log.warning("shadow_not_dropped", job=job_id, error=type(error).__name__)
+        raise
+
+
+@contextmanager
 def _as_job(settings: Settings, work: Work) -> Iterator[tuple[Job, "_Pulse", dict[str, Any]]]:
     owner = process_owner()
     with jobs(settings) as desk:
@@ -192,7 +209,7 @@ def _as_job(settings: Settings, work: Work) -> Iterator[tuple[Job, "_Pulse", dic
             )
         if work.kind == REPLAY:
             take(settings, get_plan(settings, work.target), job.job_id)
-        with _doing(desk, job, owner) as outcome, _Pulse(settings, job.job_id, owner) as pulse:
+        with _doing(desk, job, owner) as outcome, _Pulse(settings, job.job_id, owner, work.pace.stop) as pulse:
             yield job, pulse, outcome
 
 
@@ -208,9 +225,10 @@ class _Pulse:
     What somebody asks meanwhile is raised at the next note, between two steps or two batches: a safe point.
     """
 
-    def __init__(self, settings: Settings, job_id: str, owner: str) -> None:
+    def __init__(self, settings: Settings, job_id: str, owner: str, stop: threading.Event) -> None:
         self._settings = settings
         self._job = job_id, owner
+        self._stop = stop
         self._step = Step("begin")
         self._ended = threading.Event()
         self._asked: PreconditionError | None = None
@@ -229,6 +247,10 @@ class _Pulse:
         self._step = step
         if self._asked is not None:
             raise self._asked
+        if self._stop.is_set():
+            with jobs(self._settings) as desk:
+                desk.release(*self._job)
+            raise JobPaused(f"{self._job[0]} is paused", fix=f"tailrace jobs resume {self._job[0]}")
 
     def _beat(self) -> None:
         while not self._ended.is_set() and self._asked is None:
