@@ -32,7 +32,7 @@ log = structlog.get_logger()
 HARD_STOP_EXIT = 70
 LANES = 2
 """Transactions that the PostgreSQL worker has open at a time, a connection each: while the server works on one, the
-worker folds the events of the other. A third is worth nothing: by then the process itself is what all wait for."""
+worker folds the events of the other. Whether a third gains anything was not measured."""
 
 Run = Callable[[asyncio.Event], Awaitable[None]]
 """Works until its event is set."""

@@ -40,7 +40,7 @@ _UNTOUCHED: Row = {
 
 def posted_row(event: Event, thread_id: str | None) -> Row:
     """Row of a message as posted; its length in code points stays whatever becomes of the text (ruling 65b)."""
-    row = _UNTOUCHED.copy()  # takes half as long as a display of all the keys
+    row = _UNTOUCHED.copy()  # takes a third less time than a display of all the keys
     data, mentions = event.data, event.data["mentions"]
     row["message_id"] = data["message_id"]
     row["created_at"] = data["created_at"]

@@ -74,7 +74,7 @@ class Decoder:
         except ValidationError:
             return None
         # An escaped NUL has to be mended. The validator's parser takes NaN and Infinity, which are no JSON (ruling 88),
-        # and offers no switch against it. One letter is found ten times as fast as a word, and usually is not there.
+        # and offers no switch against it. One letter is found faster than a word, and usually is not there.
         if (b"\\" in value and may_hold_nul(value)) or (b"N" in value and b"NaN" in value) or b"Infinity" in value:
             return None
         type_ = attributes["type"]
