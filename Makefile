@@ -32,7 +32,7 @@ demo: setup ## Start the servers and show the whole system at work (EXPORT=path:
 
 .PHONY: test
 test: setup ## Run every test, those with real servers too
-	$(BIN)/pytest -n 3 --dist loadscope $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: faults
 faults: setup ## Break workers, servers and connections on schedule (ARGS="--seeds 40 --from 1 --events 20000")

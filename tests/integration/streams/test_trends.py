@@ -28,7 +28,9 @@ async def publish(topics, events: list[dict]) -> None:
 
 
 async def test_the_command_shows_the_hottest_channels(topics, make_workers, eventually):
-    life = Life(1, begins=datetime.now(UTC) - timedelta(minutes=30), step_s=0.1, channels=3)
+    # Within one minute, so that the newest window holds all of it.
+    begins = datetime.now(UTC).replace(second=5, microsecond=0) - timedelta(minutes=30)
+    life = Life(1, begins=begins, step_s=0.1, channels=3)
     events = [*life.founding()]
     for channel, count in zip(life.channels, (3, 20, 8), strict=True):
         posts = [life.posted(channel) for _ in range(count)]
@@ -46,16 +48,21 @@ async def test_the_command_shows_the_hottest_channels(topics, make_workers, even
         return [one["messages"] for one in json.loads(done.stdout)] == [20, 8, 3]
 
     await eventually(are_shown)
-    begun, after = await asyncio.to_thread(watched, command[:-2], workers.environment)
-    begun = re.sub(r"\x1b\[[0-9;]*m", "", begun)
+    begun, after = await asyncio.to_thread(watched, command[:-2], workers.environment, life.channels)
+    frame = newest_frame(begun)
 
-    assert re.search(r"CHANNEL +WINDOW +MESSAGES +REACTIONS +PEOPLE +SCORE", begun)
-    assert begun.index(life.channels[1]) < begun.index(life.channels[2]) < begun.index(life.channels[0])
+    assert re.search(r"CHANNEL +WINDOW +MESSAGES +REACTIONS +PEOPLE +SCORE", frame)
+    assert frame.index(life.channels[1]) < frame.index(life.channels[2]) < frame.index(life.channels[0])
     assert LEFT in after
 
 
-def watched(command: list[str], environment: dict[str, str]) -> tuple[str, str]:
-    """What `--watch` writes to a terminal of 120 columns until all is there, and what after Ctrl-C."""
+def newest_frame(text: str) -> str:
+    """What the terminal shows after the text: each frame begins in the corner."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text.rpartition("\x1b[H")[2])
+
+
+def watched(command: list[str], environment: dict[str, str], channels: list[str]) -> tuple[str, str]:
+    """What `--watch` writes to a terminal of 120 columns until it shows all channels, and what after Ctrl-C."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     watching = subprocess.Popen(
@@ -63,7 +70,7 @@ def watched(command: list[str], environment: dict[str, str]) -> tuple[str, str]:
     )
     os.close(theirs)
     try:
-        begun = read_until(ours, lambda text: text.count("+5 min") >= 3)
+        begun = read_until(ours, lambda text: all(one in newest_frame(text) for one in channels))
         watching.send_signal(signal.SIGINT)
         after = read_until(ours, lambda text: LEFT in text)
         assert watching.wait(30) == 0
