@@ -136,8 +136,8 @@ class KafkaLog:
     def _has_died(self) -> bool:
         """Whether one of the client's own tasks has ended.
 
-        What aiokafka does not expect (uvloop's RuntimeError for a write to a transport that was closed this moment)
-        ends its fetch task; it is logged, `getmany` waits for ever, and the end of the log is the one it saw last.
+        What aiokafka does not expect ends its fetch task (`event_loop` mends the one cause that was seen); it is
+        logged, `getmany` waits for ever, and the end of the log is the one it saw last.
         """
         fetcher, coordinator = (getattr(self._consumer, name, None) for name in ("_fetcher", "_coordinator"))
         tasks = getattr(fetcher, "_fetch_task", None), getattr(coordinator, "_coordination_task", None)

@@ -31,15 +31,12 @@ def serve(
 
     Example: `tailrace http serve --port 8460`
     """
-    import asyncio
-
     from tailrace.errors import PreconditionError
+    from tailrace.event_loop import run as run_loop
     from tailrace.settings import load_settings
     from tailrace.telemetry import configure_logging
 
     try:
-        import uvloop
-
         from tailrace.http.serving import serve as serve_http
     except ModuleNotFoundError as error:
         raise PreconditionError(
@@ -47,5 +44,4 @@ def serve(
         ) from error
     settings = load_settings()
     configure_logging(settings.log)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_http(settings, host, port, lambda address: note(f"listening at {address}")))
+    run_loop(serve_http(settings, host, port, lambda address: note(f"listening at {address}")))

@@ -71,10 +71,7 @@ def relay(
 
     Example: `TAILRACE_OUTBOX_DSN=postgresql://… tailrace outbox relay`
     """
-    import asyncio
-
-    import uvloop
-
+    from tailrace.event_loop import run as run_loop
     from tailrace.outbox.relay import RelayOptions
     from tailrace.outbox.running import Place
     from tailrace.outbox.running import relay as run_relay
@@ -83,9 +80,8 @@ def relay(
 
     settings = load_settings()
     configure_logging(settings.log)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        options = RelayOptions(lease_s=lease_s)
-        report = runner.run(run_relay(settings, Place(dsn, schema), once=once, options=options))
+    options = RelayOptions(lease_s=lease_s)
+    report = run_loop(run_relay(settings, Place(dsn, schema), once=once, options=options))
     note(f"{report.published:,} published · {report.refused:,} do not fit the contract")
 
 

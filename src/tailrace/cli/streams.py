@@ -32,10 +32,9 @@ def run_command(
     import os
     import signal
 
-    import uvloop
-
     from tailrace.addresses import resolve
     from tailrace.errors import UsageError
+    from tailrace.event_loop import run as run_loop
     from tailrace.operations.streams import wait_for_broker
     from tailrace.operations.topics import topic_partitions
     from tailrace.probes import probes
@@ -67,8 +66,7 @@ def run_command(
             await run_streams(settings, wanted, _leave)
 
     tune_garbage_collector()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+    run_loop(run())
 
 
 def _leave(error: Exception) -> NoReturn:

@@ -26,11 +26,10 @@ def run_command(
     """
     import asyncio
 
-    import uvloop
-
     from tailrace.addresses import resolve
     from tailrace.consumers.running import run_worker
     from tailrace.errors import UsageError
+    from tailrace.event_loop import run as run_loop
     from tailrace.operations.positions import announce
     from tailrace.operations.topics import topic_partitions
     from tailrace.probes import probes
@@ -58,8 +57,7 @@ def run_command(
             await asyncio.gather(*(run_worker(settings, one, kafka=kafka, postgres=postgres) for one in wanted))
 
     tune_garbage_collector()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+    run_loop(run())
 
 
 @worker.command("list")

@@ -27,6 +27,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import murmur2
 
 from tailrace.errors import UnreachableError
+from tailrace.event_loop import expect_closed_transports
 from tailrace.producer.options import ProducerOptions
 
 CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json")
@@ -99,6 +100,7 @@ class Connection:
 
         Raises `UnreachableError` with the address and what to do.
         """
+        expect_closed_transports()
         connection = cls(
             AIOKafkaProducer(
                 bootstrap_servers=bootstrap,

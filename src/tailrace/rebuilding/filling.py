@@ -222,7 +222,7 @@ def fill_part(part: Part) -> None:
     """Fill a part in this process, phase by phase; ends early with the process that started it, or at SIGTERM."""
     import signal
 
-    import uvloop
+    from tailrace.event_loop import run as run_loop
 
     configure_logging(part.settings.log)
     tune_garbage_collector()
@@ -239,8 +239,7 @@ def fill_part(part: Part) -> None:
         finally:
             watching.cancel()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+    run_loop(run())
 
 
 async def fill_phases(part: Part, stopping: asyncio.Event) -> None:
