@@ -1,6 +1,7 @@
 """The `tailrace` command: one module of this package per noun, loaded by name."""
 
 import importlib
+import logging
 import sys
 from typing import NoReturn
 
@@ -64,6 +65,9 @@ for name in COMMANDS:
 
 def run() -> NoReturn:
     """Run the command line; turns our errors into one line, a fix and an exit code."""
+    # Without a handler of any kind Python prints its warnings, 70 lines a second while no broker answers; a person gets
+    # our own error in one line when the time is up, and processes that log (`configure_logging`) log them all the same.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
     except TailraceError as error:

@@ -24,7 +24,7 @@ def halted(live: Settings) -> dict[str, str]:
 async def shown(live: Settings) -> list[dict[str, Any]]:
     """What `status` says of halts."""
     code, printed = await tailrace(live, "status", "-o", "json")
-    assert code == 0
+    assert code in {0, 5}  # 5 while another test's server of this stack is still starting
     return [p["halted"] for p in json.loads(printed)["projections"]["postgres"]["partitions"] if p["halted"]]
 
 

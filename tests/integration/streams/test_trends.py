@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -65,8 +66,10 @@ def watched(command: list[str], environment: dict[str, str], channels: list[str]
     """What `--watch` writes to a terminal of 120 columns until it shows all channels, and what after Ctrl-C."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    # The two may be in the environment already, and then count for more than the terminal.
+    terminal = {"TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
     watching = subprocess.Popen(
-        [*command, "--watch"], env=environment | {"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs
+        [*command, "--watch"], env=environment | terminal, stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
     try:
@@ -83,8 +86,10 @@ def watched(command: list[str], environment: dict[str, str], channels: list[str]
 
 def read_until(terminal: int, holds: Callable[[str], bool]) -> str:
     text = ""
+    deadline = time.monotonic() + 60
     while not holds(text):
         ready, _, _ = select.select([terminal], [], [], 30)
         assert ready, text
+        assert time.monotonic() < deadline, text
         text += os.read(terminal, 65_536).decode(errors="replace")
     return text
