@@ -1,4 +1,7 @@
-"""Put a worker together and run it until it is told to stop."""
+"""Put a worker together and run it until it is told to stop.
+
+What only one projection needs is imported for that one: the other stores' clients take as long to import as all else.
+"""
 
 import asyncio
 import os
@@ -14,11 +17,8 @@ from tailrace.consumers.control import Companion
 from tailrace.consumers.kafka_log import KafkaLog
 from tailrace.consumers.postgres.session import Statements
 from tailrace.consumers.postgres.sink import PostgresSink
-from tailrace.consumers.redis.running import caretaker, redis_sink
-from tailrace.consumers.redis.sink import RedisSink
 from tailrace.consumers.reporting import Reporter, State
-from tailrace.consumers.search.running import search_jobs, search_sink
-from tailrace.consumers.search.sink import SearchSink
+from tailrace.consumers.sink import Sink
 from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
 from tailrace.probes import Part, Sample, watch
@@ -116,17 +116,23 @@ def _beside(
     )
     yield "upkeep", partial(upkeep.run, parking_limit_s=settings.worker.parking_limit_s)
     if projection.name == SEARCH.name:
+        from tailrace.consumers.search.running import search_jobs
+
         yield "search jobs", lambda stopping: search_jobs(settings, projection, postgres, worker.owner).run(stopping)
     if projection.name == REDIS.name:
+        from tailrace.consumers.redis.running import caretaker
+
         yield "caretaker", lambda stopping: caretaker(settings, postgres, worker.owner).run(stopping)
 
 
-def _sink(
-    settings: Settings, projection: Projection, postgres: str, topics: dict[str, str]
-) -> PostgresSink | RedisSink | SearchSink:
+def _sink(settings: Settings, projection: Projection, postgres: str, topics: dict[str, str]) -> Sink:
     if projection.name == REDIS.name:
+        from tailrace.consumers.redis.running import redis_sink
+
         return redis_sink(settings, projection, postgres)
     if projection.name == SEARCH.name:
+        from tailrace.consumers.search.running import search_sink
+
         return search_sink(settings, projection, postgres, topics)
     return PostgresSink(postgres, settings.postgres, projection.name, projection.version, topics)
 

@@ -21,6 +21,13 @@ from tailrace.settings import Settings
 DISTURBED_S = 2.0
 ROWS = ("collab.channels", "collab.messages", "collab.users", "collab.channel_members", "runtime.progress")
 """Locked by the disturbing session in any order; the workers lock them in one."""
+CRASHES = {
+    "crash_postgres": signal.SIGQUIT,  # SIGKILL of one process leaves its children in the shared memory
+    "crash_redis": signal.SIGKILL,
+    "crash_elasticsearch": signal.SIGKILL,
+}
+FOLLOWERS_OF = {"redis": "redis", "elasticsearch": "search"}
+"""The projection that a store is written by; PostgreSQL's where none is named."""
 PASSING = (psycopg.Error, redis.RedisError, OSError, TimeoutError)
 
 
@@ -63,6 +70,7 @@ class Disturbances:
         handlers: dict[str, Callable[[Fault, random.Random], Awaitable[None]]] = {
             "kill": self._kill, "crash": self._crash, "stop": self._stop, "join": self._join,
             "restart_kafka": self._restart, "restart_postgres": self._restart, "crash_postgres": self._restart,
+            "crash_redis": self._restart, "crash_elasticsearch": self._restart,
             "deadlock": self._in_thread(self._deadlock), "lock": self._in_thread(self._lock),
             "terminate": self._in_thread(self._terminate), "flush_redis": self._in_thread(self._flush),
             "block_indices": self._in_thread(self._block),
@@ -128,9 +136,8 @@ class Disturbances:
 
     async def _restart(self, fault: Fault, _: random.Random) -> None:
         name = fault.kind.rpartition("_")[2]
-        first = signal.SIGQUIT if fault.kind == "crash_postgres" else None
-        await asyncio.to_thread(self._servers.restart, name, first)
-        await self._recoveries.after_restart(fault.kind)
+        await asyncio.to_thread(self._servers.restart, name, CRASHES.get(fault.kind))
+        await self._recoveries.after_restart(fault.kind, FOLLOWERS_OF.get(name, "postgres"))
 
     def _in_thread(
         self, work: Callable[[Fault, random.Random], None]

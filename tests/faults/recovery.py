@@ -44,24 +44,25 @@ class Recoveries:
                 return
             await asyncio.sleep(POLL_S)
 
-    async def after_restart(self, kind: str) -> None:
-        """Until any record is applied once a server answers again."""
-        begun, before = time.monotonic(), await self._positions()
+    async def after_restart(self, kind: str, projection: str = "postgres") -> None:
+        """Until the projection applies any record once a server answers again."""
+        begun, before = time.monotonic(), await self._positions(projection)
         while time.monotonic() - begun < WATCHED_MAX_S:
-            now = await self._positions()
+            now = await self._positions(projection)
             if any(offset > before.get(place, (0, None))[0] for place, (offset, _) in now.items()):
                 self.seconds[kind].append(time.monotonic() - begun)
                 return
             await asyncio.sleep(POLL_S)
 
-    async def _positions(self) -> Positions:
-        return await asyncio.to_thread(self._read)
+    async def _positions(self, projection: str = "postgres") -> Positions:
+        return await asyncio.to_thread(self._read, projection)
 
-    def _read(self) -> Positions:
+    def _read(self, projection: str) -> Positions:
         try:
             with psycopg.connect(self._dsn, connect_timeout=5) as connection:
                 rows = connection.execute(
-                    "SELECT topic, partition, next_offset, owner FROM runtime.progress WHERE projection = 'postgres'"
+                    "SELECT topic, partition, next_offset, owner FROM runtime.progress WHERE projection = %s",
+                    [projection],
                 )
                 return {(topic, partition): (offset, owner) for topic, partition, offset, owner in rows}
         except psycopg.OperationalError:

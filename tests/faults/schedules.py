@@ -14,7 +14,7 @@ Kind = Literal[
     "cut", "cut_in_answer", "delay", "black_hole", "half_close", "throttle",
     "restart_kafka", "restart_postgres", "crash_postgres",
     "deadlock", "lock", "terminate",
-    "flush_redis",
+    "flush_redis", "crash_redis", "crash_elasticsearch",
     "block_indices",  # writes of a part of the indices are refused, and with them a part of each bulk request
 ]  # fmt: skip
 
@@ -24,6 +24,7 @@ USUAL: Final[tuple[Kind, ...]] = (
     "terminate",
 )  # fmt: skip
 RESTARTS: Final[tuple[Kind, ...]] = ("restart_kafka", "restart_postgres", "crash_postgres")
+LOST_CACHES: Final[tuple[tuple[Kind, ...], ...]] = (("flush_redis",), ("crash_redis",), ("flush_redis", "crash_redis"))
 OF_FOLLOWER: Final[dict[str, tuple[str, ...]]] = {
     "postgres": (
         "claimed", "drained", "begun", "advanced", "applied", "complete", "committed", "told_kafka", "relayed",
@@ -85,9 +86,9 @@ def schedule(seed: int, events: int, *, span_s: float, search: bool = True) -> S
     count = rng.randint(FAULTS_MIN, FAULTS_MAX)
     kinds: list[Kind] = [rng.choice(RESTARTS)] if seed % 2 else []
     if "redis" in followers:
-        kinds.append("flush_redis")
+        kinds += rng.choice(LOST_CACHES)
     if "search" in followers:
-        kinds += ["block_indices", "cut"]
+        kinds += ["block_indices", "crash_elasticsearch"]
     kinds += rng.choices(USUAL, k=max(0, count - len(kinds)))
     rng.shuffle(kinds)
     moments = sorted(rng.uniform(0.5, span_s) for _ in kinds)
