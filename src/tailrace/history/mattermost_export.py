@@ -7,6 +7,7 @@ lines alone. The order is teams, channels, users, posts, direct channels, direct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -80,10 +81,13 @@ class MattermostExport:
 
     def size_of(self, attachment: str) -> int | None:
         """Return an attachment's size in bytes, None where the export does not hold it."""
-        try:
-            return self._zip.getinfo(_ATTACHMENTS + attachment).file_size if self._zip else None
-        except KeyError:
+        # Zips made for Mattermost 5 have attachments beside the lines, not under data/.
+        if self._zip is None:
             return None
+        for name in (_ATTACHMENTS + attachment, attachment):
+            with suppress(KeyError):
+                return self._zip.getinfo(name).file_size
+        return None
 
     def _open(self) -> IO[bytes]:
         try:
@@ -123,7 +127,9 @@ def _zip(path: Path) -> zipfile.ZipFile | None:
 
 
 def _lines_name(archive: zipfile.ZipFile, path: Path) -> str:
-    names = [name for name in archive.namelist() if name.endswith(".jsonl") and not name.startswith(_ATTACHMENTS)]
+    found = [name for name in archive.namelist() if name.endswith(".jsonl") and not name.startswith(_ATTACHMENTS)]
+    # Deeper ones can be attachments; a zip packed by hand can have all of it in one folder.
+    names = [name for name in found if "/" not in name] or found
     if len(names) != 1:
         archive.close()
         raise InvalidInputError(f"{path} is no Mattermost bulk export: it holds {len(names)} .jsonl files, not one")

@@ -1,6 +1,7 @@
 """A Mattermost bulk export as the read models show it."""
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,28 @@ def test_posts_of_one_author_in_one_millisecond_stay_apart(export: MattermostFil
     result = import_mattermost(export.file())
 
     assert sorted(row["content"] for row in result.rows("messages")) == ["one", "two"]
+
+
+@pytest.mark.parametrize("folder", ["data/", ""])
+def test_attachments_have_their_size_wherever_the_zip_keeps_them(export: MattermostFile, folder: str):
+    export.post(attachments=[{"path": "attachments/log.jsonl"}])
+    path = export.zip()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"{folder}attachments/log.jsonl", b"{}\n")
+
+    result = import_mattermost(path)
+
+    assert [row["file_size"] for row in result.rows("files")] == [3]
+    assert result.odd() == {}
+
+
+def test_the_lines_may_be_in_a_folder_of_the_zip(export: MattermostFile):
+    export.post()
+    path = export.tmp / "packed.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(export.file(), "export/import.jsonl")
+
+    assert len(import_mattermost(path).rows("messages")) == 1
 
 
 def test_what_is_in_no_list_is_kept_and_reported(export: MattermostFile):
