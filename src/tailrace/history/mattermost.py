@@ -11,7 +11,7 @@ What the export leaves open, and what is done about it:
 * Members are those whom the list of users names; posts about joining and leaving are system messages and no more.
 * Edits. Only the last text is there: posted with it and edited to it at the time of the edit, which shows as edited and
   leaves no false history. Deleted posts are not in an export at all.
-* Accounts with `delete_at` are suspended, and members of nothing since then.
+* Accounts with `delete_at`, bots too, are suspended, and members of nothing since then.
 * Attachments are metadata: their size where the zip holds them. Props stay in `formatted_content`.
 * Schemes, roles, custom emoji's pictures, favourites, flags, preferences and read positions are not imported.
 """

@@ -43,6 +43,9 @@ class People:
             yield self._team(team)
         for name, user in self._found.users.items():
             yield from self._memberships(name, user)
+        for name, bot in self._found.bots.items():
+            if name not in self._found.users:
+                yield from self._deactivated(name, bot, [])
 
     def user(self, name: str) -> str:
         """Return the UUID of a user name."""
@@ -90,8 +93,13 @@ class People:
         for team in teams:
             role = "owner" if self.owner(team) == name else self._role(user, team)
             yield self._maker.member(self.workspace(team), self.user(name), role, self._founded)
-        if deleted := micros(user.get("delete_at")):
-            workspaces = [self.workspace(team) for team in teams]
+        for listed in objects_of(user.get("teams")):
+            if listed.get("name") not in teams:
+                self._maker.report.odd("member_of_team_not_listed", name)
+        yield from self._deactivated(name, user, [self.workspace(team) for team in teams])
+
+    def _deactivated(self, name: str, account: Raw, workspaces: list[str]) -> Iterator[Generated]:
+        if deleted := micros(account.get("delete_at")):
             yield from self._maker.deactivated(self.user(name), workspaces, self._founded.then(deleted))
 
     def _role(self, user: Raw, team: str) -> str:

@@ -109,6 +109,27 @@ def test_posts_of_one_author_in_one_millisecond_stay_apart(export: MattermostFil
     assert sorted(row["content"] for row in result.rows("messages")) == ["one", "two"]
 
 
+def test_a_deleted_bot_is_suspended(export: MattermostFile):
+    export.add("bot", {"username": "old", "owner": "ada", "delete_at": BASE_MS + 1})
+    export.add("bot", {"username": "new", "owner": "ada", "delete_at": 0})
+    export.post(0, by="old")
+
+    result = import_mattermost(export.file())
+    status = {row["username"]: row["status"] for row in result.rows("users")}
+
+    assert (status["old"], status["new"]) == ("suspended", "active")
+    assert result.report.found["deactivated"] == 1
+
+
+def test_a_member_of_a_team_that_is_nowhere_else_is_reported(export: MattermostFile):
+    export.lines[5]["user"]["teams"].append({"name": "gone", "channels": []})
+
+    result = import_mattermost(export.file())
+
+    assert len(result.rows("workspace_members")) == 2
+    assert result.odd() == {"member_of_team_not_listed": 1}
+
+
 @pytest.mark.parametrize("folder", ["data/", ""])
 def test_attachments_have_their_size_wherever_the_zip_keeps_them(export: MattermostFile, folder: str):
     export.post(attachments=[{"path": "attachments/log.jsonl"}])
