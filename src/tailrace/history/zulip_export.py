@@ -60,8 +60,11 @@ class ZulipExport:
 
     @property
     def tables(self) -> list[str]:
-        """Names of the tables that the realm has, as far as they hold anything."""
-        return sorted(name for name, rows in self._realm.items() if rows)
+        """Names of the tables that the realm has, as far as they hold anything.
+
+        Beside them stand plain values, such as the product that the realm came from.
+        """
+        return sorted(name for name in self._realm if self.table(name))
 
     def table(self, name: str) -> list[Raw]:
         """Return a table of the realm; an empty one where it is not there."""

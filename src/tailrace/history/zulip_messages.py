@@ -99,7 +99,8 @@ class Messages:
             self._kind(raw, sender, files),
             at,
             self._thread(raw, key),
-            _formatted(raw),
+            # Since 2025 direct messages have a control character for a topic.
+            None if self._found.direct(raw) else _formatted(raw),
             self._mentions(content),
             [self._file(file) for file in files],
         )

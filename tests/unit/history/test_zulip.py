@@ -106,6 +106,14 @@ def test_direct_messages_are_one_conversation_whoever_writes_and_however_it_is_e
     assert rows["all three"]["message_type"] == "bot"
 
 
+def test_a_direct_message_has_no_topic_whatever_stands_there(export: ZulipFolder):
+    export.message(1, "hi", "\x07", recipient=34)
+
+    (row,) = import_zulip(export.folder()).rows("messages")
+
+    assert (row["thread_id"], row["formatted_content"]) == (None, None)
+
+
 def test_people_have_their_roles_and_the_deactivated_are_members_of_nothing(export: ZulipFolder):
     export.realm["zerver_userprofile"][1] |= {"is_active": False}
     export.realm["zerver_userprofile_mirrordummy"] = [
@@ -183,6 +191,14 @@ def test_what_cannot_be_read_or_understood_is_reported_and_the_rest_imported(exp
         "table zerver_usergroup": 1,
     }
     assert sorted(it.file for it in result.report.unreadable) == ["attachment.json", "messages-000002.json"]
+
+
+def test_only_tables_are_reported_as_tables(export: ZulipFolder):
+    export.message(1)
+    folder = export.folder()
+    (folder / "realm.json").write_text(json.dumps({**export.realm, "import_source": "zulip", "sort_by_date": True}))
+
+    assert import_zulip(folder).odd() == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8bbroken", b"plain"])
