@@ -175,9 +175,6 @@ class Maker:
 
     def posted(self, place: Place, post: Post, where: str) -> Generated:
         """A message; `where` is its place in the export, for the report."""
-        self.report.saw("messages")
-        if post.thread_id:
-            self.report.saw("replies")
         data = {
             "message_id": post.message_id,
             "channel_id": place.channel_id,
@@ -207,7 +204,6 @@ class Maker:
         return self._writer.write("message.edited", post.message_id, at, data)
 
     def reaction(self, place: Place, post: Post, user_id: str, emoji: str, at: Moment) -> Generated:
-        self.report.saw("reactions")
         data = {**_reference(place, post), "user_id": user_id, "emoji": emoji}
         return self._writer.write("reaction.added", post.message_id, at, data, tag=f"{user_id}:{emoji}")
 
@@ -239,7 +235,6 @@ class Maker:
 
     def shared(self, place: Place, post: Post, file_id: str, step: int) -> Generated:
         """A share of a file; it happened with the message, `step` is its place among the message's."""
-        self.report.saw("file_shares")
         data = {"file_id": file_id, **_reference(place, post)}
         at = Moment(post.at.us, post.at.step + step)
         return self._writer.write("file.shared", f"{post.message_id}/{file_id}", at, data, tag="")

@@ -12,8 +12,10 @@ What the export leaves open, and what is done about it:
 * Edits. Only the last text is there: posted with it and edited to it at the time of the edit, which shows as edited and
   leaves no false history. Deleted posts are not in an export at all.
 * Accounts with `delete_at`, bots too, are suspended, and members of nothing since then.
+* What comes twice is made once: posts of equal place, author, time and text, and reactions of one user and emoji.
 * Attachments are metadata: their size where the zip holds them. Props stay in `formatted_content`.
-* Schemes, roles, custom emoji's pictures, favourites, flags, preferences and read positions are not imported.
+* Schemes, roles, custom emoji's pictures, favourites, flags, followers of threads, preferences and read positions are
+  not imported.
 """
 
 from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from tailrace.history.generated import Generated, Moment
 from tailrace.history.making import FileFacts, Ids, Maker, Place, Post
 from tailrace.history.mattermost_export import Line, MattermostExport
 from tailrace.history.mattermost_people import People
-from tailrace.history.mattermost_survey import UNKNOWN, Name, Raw, post_name, replies_of
+from tailrace.history.mattermost_survey import UNKNOWN, Name, Raw, paths_of, post_name, replies_of
 from tailrace.history.repeats import Repeats
 from tailrace.history.values import first_text, micros, object_of, objects_of, text_of
 
@@ -30,34 +30,32 @@ class Posts:
         self._files: set[str] = set()
 
     def events(self, name: Name, place: Place, line: Line) -> Iterator[Generated]:
-        """Make everything of one post: itself, then each reply."""
-        root = self._post(name, line.value, None, line.where)
+        """Make everything of one post: itself, then each reply. A root that comes twice keeps the replies of both."""
+        root, again = self._post(name, line.value, None, line.where)
         if root is None:
             return
-        yield from self._one(place, root, line.value, line.where)
-        replies = list(replies_of(line.value))
-        if replies:
-            self._maker.report.saw("threads")
-        for reply in replies:
-            post = self._post(name, reply, root.message_id, line.where)
-            if post is not None:
+        if not again:
+            yield from self._one(place, root, line.value, line.where)
+        for reply in replies_of(line.value):
+            post, again = self._post(name, reply, root.message_id, line.where)
+            if post is not None and not again:
                 yield from self._one(place, post, reply, line.where)
 
-    def _post(self, name: Name, raw: Raw, thread_id: str | None, where: str) -> Post | None:
+    def _post(self, name: Name, raw: Raw, thread_id: str | None, where: str) -> tuple[Post | None, bool]:
+        """Return a post, None where it has no time, and whether it came before."""
         us = micros(raw.get("create_at"))
         if us is None:
             # Its replies have nothing to hang on either.
             self._maker.report.odd("post_without_time", where, 1 + len(list(replies_of(raw))))
-            return None
+            return None, False
         author, content = text_of(raw.get("user")), _content(raw)
         if author is None:
             self._maker.report.odd("post_without_author", where)
-        key = self._repeats.told_apart(post_name(name, raw), content)
-        if key is None:
+        key, again = self._repeats.told_apart(post_name(name, raw), content)
+        if again:
             self._maker.report.odd("post_twice", where)
-            return None
         kind = self._kind(raw, author or UNKNOWN, where)
-        return Post(
+        post = Post(
             self._ids.make("message", key),
             self._people.user(author or UNKNOWN),
             content,
@@ -66,11 +64,12 @@ class Posts:
             thread_id,
             _formatted(raw),
             [] if kind == "system" else self._mentions(content),
-            [self._ids.make("file", path) for path in _paths(raw)],
+            [self._ids.make("file", path) for path in paths_of(raw)],
         )
+        return post, again
 
     def _one(self, place: Place, post: Post, raw: Raw, where: str) -> Iterator[Generated]:
-        for path in _paths(raw):
+        for path in paths_of(raw):
             yield from self._uploaded(place, post, path, where)
         yield self._maker.posted(place, post, where)
         last = post.at
@@ -86,12 +85,16 @@ class Posts:
             yield self._maker.pinned(place, post, post.user_id, last.then(last.us))
 
     def _reactions(self, place: Place, post: Post, raw: Raw, where: str) -> Iterator[Generated]:
-        step = post.at.step
+        step, given = post.at.step, set[tuple[str, str]]()
         for reaction in objects_of(raw.get("reactions")):
             user, emoji = text_of(reaction.get("user")), text_of(reaction.get("emoji_name"))
             if user is None or emoji is None:
                 self._maker.report.odd("reaction_without_user_or_name", where)
                 continue
+            if (user, emoji) in given:
+                self._maker.report.odd("reaction_twice", where)
+                continue
+            given.add((user, emoji))
             step += 1
             us = micros(reaction.get("create_at"))
             at = Moment(post.at.us, step) if us is None else Moment(us, step)
@@ -117,7 +120,7 @@ class Posts:
             self._maker.report.odd(f"type {type_}", where)
         if self._people.is_bot(author) or "true" in {props.get("from_webhook"), props.get("from_bot")}:
             return "bot"
-        return "file" if _paths(raw) else "text"
+        return "file" if paths_of(raw) else "text"
 
     def _mentions(self, content: str) -> list[str]:
         found: dict[str, None] = {}
@@ -148,8 +151,3 @@ def _formatted(raw: Raw) -> dict[str, Any] | None:
     if type_ := text_of(raw.get("type")):
         formatted["mattermost_type"] = type_
     return formatted or None
-
-
-def _paths(raw: Raw) -> list[str]:
-    paths = (text_of(it.get("path")) for it in objects_of(raw.get("attachments")))
-    return list(dict.fromkeys(path for path in paths if path))

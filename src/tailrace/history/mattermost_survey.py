@@ -48,6 +48,7 @@ def survey(export: MattermostExport, report: Report) -> Survey:
         if isinstance(line, UnreadableFileError):
             report.cannot_read(line.file, line.reason)
         elif line.kind in POSTS:
+            _count(line.value, report)
             _note_post(found, line)
         else:
             _note(found, line, report)
@@ -72,6 +73,25 @@ def post_name(place: Name, post: Raw) -> str:
 def replies_of(post: Raw) -> Iterator[Raw]:
     """Give a post's replies."""
     yield from objects_of(post.get("replies"))
+
+
+def paths_of(post: Raw) -> list[str]:
+    """Return the paths of a post's attachments, each once."""
+    paths = (text_of(it.get("path")) for it in objects_of(post.get("attachments")))
+    return list(dict.fromkeys(path for path in paths if path))
+
+
+def _count(root: Raw, report: Report) -> None:
+    # What is there, not what is made of it: a post that is left out has to show as a difference.
+    replies = list(replies_of(root))
+    report.saw("messages", 1 + len(replies))
+    if replies:
+        report.saw("replies", len(replies))
+        report.saw("threads")
+    for post in (root, *replies):
+        for kind, things in (("reactions", objects_of(post.get("reactions"))), ("file_shares", paths_of(post))):
+            if things:
+                report.saw(kind, len(things))
 
 
 def _note(found: Survey, line: Line, report: Report) -> None:

@@ -24,19 +24,19 @@ class Repeats:
         for place in places:
             self._seen[place >> 3] |= 1 << (place & 7)
 
-    def told_apart(self, name: str, content: str) -> str | None:
-        """Return a name that is its own for every content: the name itself for the first content it comes with.
+    def told_apart(self, name: str, content: str) -> tuple[str, bool]:
+        """Return a name that is its own for every content, and whether it came with that content before.
 
-        None where the name came with that content before.
+        It is the name itself for the first content that it comes with.
         """
         digest = _digest(name)
         if digest not in self._suspects:
-            return name
+            return name, False
         mark, contents = _digest(content), self._contents.setdefault(digest, [])
-        if mark in contents:
-            return None
-        contents.append(mark)
-        return name if len(contents) == 1 else f"{name}:{mark.hex()}"
+        again = mark in contents
+        if not again:
+            contents.append(mark)
+        return (name if mark == contents[0] else f"{name}:{mark.hex()}"), again
 
 
 def _digest(text: str) -> bytes:

@@ -87,8 +87,8 @@ class Report:
     def compared(self) -> list[tuple[str, int, int | None]]:
         """Rows of label, count in the export, and count of the events made of it, None where none is meant to be.
 
-        Events can be more: people who are in no list, and members whom the lists or only the messages tell of. What
-        this kind of export does not have is left out.
+        Events can be more: people who are in no list, and members whom the lists or only the messages tell of. They can
+        be fewer: what was left out, which the oddities name. What this kind of export does not have is left out.
         """
         return [
             (label, sum(self.found[kind] for kind in kinds), None if name is None else self.events[PREFIX + name])

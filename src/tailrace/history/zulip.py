@@ -100,6 +100,7 @@ def zulip_events(
         except UnreadableFileError as error:
             report.cannot_read(error.file, error.reason)
         tell(done, len(export.names))
+    messages.report_unclaimed()
     maker.report.saw("threads", sum(topic.messages > 1 for topic in found.topics.values()))
 
 

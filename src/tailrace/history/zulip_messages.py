@@ -51,6 +51,7 @@ class Messages:
             messages = file.get("messages")
             for message in messages if isinstance(messages, list) else ():
                 if (key := id_of(message)) is not None:
+                    maker.report.saw("file_shares")
                     self._shared.setdefault(key, []).append(file)
 
     def loose_files(self, workspace_id: str) -> Iterator[Generated]:
@@ -78,6 +79,7 @@ class Messages:
         for about, found in _reactions(objects_of(raw.get("zerver_reaction")), self._maker.report).items():
             self._reactions.setdefault(about, []).extend(found)
         for message in objects_of(raw.get("zerver_message")):
+            self._maker.report.saw("messages")
             key, us = id_of(message.get("id")), sent_at(message)
             if key is None or us is None:
                 self._maker.report.odd("message_without_id_or_time", name)
@@ -88,17 +90,26 @@ class Messages:
                 continue
             yield from self._message(message, key, Moment(us), place, f"{name} message {key}")
 
+    def report_unclaimed(self) -> None:
+        """Report what belongs to messages that were not made. Call it after the last file."""
+        for key, reactions in self._reactions.items():
+            self._maker.report.odd("reaction_of_unknown_message", f"message {key}", len(reactions))
+        for key, files in self._shared.items():
+            self._maker.report.odd("file_of_unknown_message", f"message {key}", len(files))
+
     def _message(self, raw: Raw, key: int, at: Moment, place: Place, where: str) -> Iterator[Generated]:
         changes = _changes(raw, self._maker.report, where)
-        files, content = self._shared.get(key, []), text_of(raw.get("content")) or ""
-        sender = id_of(raw.get("sender")) or 0
+        files, content = self._shared.pop(key, []), text_of(raw.get("content")) or ""
+        sender, thread = id_of(raw.get("sender")) or 0, self._thread(raw, key)
+        if thread:
+            self._maker.report.saw("replies")
         post = Post(
             self._ids.make("message", str(key)),
             self._people.user(sender),
             changes[0].before if changes else content,
             self._kind(raw, sender, files),
             at,
-            self._thread(raw, key),
+            thread,
             # Since 2025 direct messages have a control character for a topic.
             None if self._found.direct(raw) else _formatted(raw),
             self._mentions(content),
@@ -115,8 +126,17 @@ class Messages:
             yield self._maker.edited(place, made, self._people.user(editor), text, last)
         for step, file_id in enumerate(post.file_ids, start=1):
             yield self._maker.shared(place, post, file_id, step)
-        for step, (_, user, emoji) in enumerate(sorted(self._reactions.pop(key, ())), start=1):
+        for step, (user, emoji) in enumerate(self._reactions_of(key, where), start=1):
             yield self._maker.reaction(place, post, self._people.user(user), emoji, Moment(at.us, step))
+
+    def _reactions_of(self, key: int, where: str) -> Iterator[tuple[int, str]]:
+        given = set[tuple[int, str]]()
+        for _, user, emoji in sorted(self._reactions.pop(key, ())):
+            if (user, emoji) in given:
+                self._maker.report.odd("reaction_twice", where)
+            else:
+                given.add((user, emoji))
+                yield user, emoji
 
     def _thread(self, raw: Raw, key: int) -> str | None:
         if self._found.direct(raw):
@@ -173,6 +193,8 @@ def _formatted(raw: Raw) -> dict[str, Any] | None:
 
 def _reactions(rows: list[Raw], report: Report) -> dict[int, list[Reaction]]:
     found: dict[int, list[Reaction]] = {}
+    if rows:
+        report.saw("reactions", len(rows))
     for row in rows:
         message, user, emoji = id_of(row.get("message")), id_of(row.get("user_profile")), _emoji(row)
         if message is None or user is None or emoji is None:

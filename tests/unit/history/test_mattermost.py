@@ -109,6 +109,41 @@ def test_posts_of_one_author_in_one_millisecond_stay_apart(export: MattermostFil
     assert sorted(row["content"] for row in result.rows("messages")) == ["one", "two"]
 
 
+def test_a_root_that_comes_twice_is_one_thread_with_the_replies_of_both(export: MattermostFile):
+    first, second = ({"user": "bob", "message": f"r{it}", "create_at": BASE_MS + it} for it in (1, 2))
+    export.post(0, "root", replies=[first])
+    export.post(0, "root", replies=[first, second])
+
+    result = import_mattermost(export.file())
+    threads = {row["content"]: row["thread_id"] for row in result.rows("messages")}
+    root = result.keys("messages", "content")["root"]
+
+    assert threads == {"root": None, "r1": root, "r2": root}
+    assert result.odd() == {"post_twice": 2}
+
+
+def test_a_reaction_that_comes_twice_is_made_once_and_reported(export: MattermostFile):
+    given = [("bob", "tada", 1), ("bob", "tada", 2), ("ada", "tada", 3), ("bob", "wave", 4)]
+    reactions = [{"user": user, "emoji_name": name, "create_at": BASE_MS + ms} for user, name, ms in given]
+    export.post(0, reactions=reactions)
+
+    result = import_mattermost(export.file())
+
+    assert (result.report.found["reactions"], result.report.events["collab.reaction.added"]) == (4, 3)
+    assert result.odd() == {"reaction_twice": 1}
+
+
+def test_what_is_left_out_shows_as_a_difference_between_export_and_events(export: MattermostFile):
+    reply = {"user": "bob", "message": "r", "create_at": BASE_MS + 1, "reactions": [{"user": "ada", "emoji_name": "x"}]}
+    export.post(0, "kept")
+    export.add("post", {"user": "ada", "message": "nowhere", "create_at": BASE_MS, "replies": [reply]})
+
+    compared = {label: counts for label, *counts in import_mattermost(export.file()).report.compared()}
+
+    assert compared["messages"] == [3, 1]
+    assert compared["reactions"] == [1, 0]
+
+
 def test_a_deleted_bot_is_suspended(export: MattermostFile):
     export.add("bot", {"username": "old", "owner": "ada", "delete_at": BASE_MS + 1})
     export.add("bot", {"username": "new", "owner": "ada", "delete_at": 0})

@@ -193,6 +193,26 @@ def test_what_cannot_be_read_or_understood_is_reported_and_the_rest_imported(exp
     assert sorted(it.file for it in result.report.unreadable) == ["attachment.json", "messages-000002.json"]
 
 
+def test_what_belongs_to_no_message_is_reported_and_shows_in_the_counts(export: ZulipFolder):
+    export.message(1)
+    export.message(2, recipient=999)
+    for about in (1, 1, 2, 3):
+        export.react(about, 12, "tada", "1f389")
+    file = {"id": 4, "file_name": "a", "path_id": "2/a", "owner": 12, "size": 1, "create_time": BASE_S}
+    export.files.append({**file, "messages": [1, 3]})
+
+    result = import_zulip(export.folder())
+    compared = {label: counts for label, *counts in result.report.compared()}
+
+    assert result.odd() == {
+        "file_of_unknown_message": 1,
+        "message_of_unknown_recipient": 1,
+        "reaction_of_unknown_message": 2,
+        "reaction_twice": 1,
+    }
+    assert (compared["messages"], compared["reactions"], compared["shares of files"]) == ([2, 1], [4, 1], [2, 1])
+
+
 def test_only_tables_are_reported_as_tables(export: ZulipFolder):
     export.message(1)
     folder = export.folder()
