@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import redis
 from bench_servers import BenchServers
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, TransportError
 from fleet import Fleet, Member, Proxies
 from recovery import Recoveries
 from schedules import Fault
@@ -19,6 +19,7 @@ from tailrace.addresses import resolve
 from tailrace.settings import Settings
 
 DISTURBED_S = 2.0
+UNBLOCK_MAX_S = 120.0
 ROWS = ("collab.channels", "collab.messages", "collab.users", "collab.channel_members", "runtime.progress")
 """Locked by the disturbing session in any order; the workers lock them in one."""
 CRASHES = {
@@ -28,7 +29,7 @@ CRASHES = {
 }
 FOLLOWERS_OF = {"redis": "redis", "elasticsearch": "search"}
 """The projection that a store is written by; PostgreSQL's where none is named."""
-PASSING = (psycopg.Error, redis.RedisError, OSError, TimeoutError)
+PASSING = (psycopg.Error, redis.RedisError, ApiError, TransportError, OSError, TimeoutError)
 
 
 class Disturbances:
@@ -195,7 +196,20 @@ class Disturbances:
             try:
                 time.sleep(fault.for_s)
             finally:
-                client.indices.put_settings(index=chosen, settings={"index.blocks.write": None})
+                self._unblock(client, chosen)
+
+    def _unblock(self, client: Elasticsearch, names: str) -> None:
+        """Sure to happen: a block is stored, and outlives a server that another fault killed meanwhile."""
+        until = time.monotonic() + UNBLOCK_MAX_S
+        while True:
+            try:
+                client.indices.put_settings(index=names, settings={"index.blocks.write": None})
+            except (ApiError, TransportError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
 
 
 def _conditions(fault: Fault) -> Conditions:
