@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
+import orjson
+
 from tailrace.errors import PreconditionError, TailraceError
 from tailrace.http.bodies import Room
 from tailrace.http.problems import Problem, field_errors
@@ -74,8 +76,7 @@ class Door:
             raise unexpected[0]
         if failures:
             outcomes = [
-                {"id": record.event_id, "outcome": _outcome(result)}
-                for record, result in zip(records, results, strict=True)
+                {**stamps(record), "outcome": _outcome(result)} for record, result in zip(records, results, strict=True)
             ]
             reason = f"{len(failures)} of {len(records)} events were not acknowledged"
             raise _unavailable(reason, failures[0], {"events": outcomes})
@@ -86,6 +87,13 @@ class Door:
             return await self._publisher.submit_record(record)
         except PreconditionError as error:
             raise _unavailable(str(error), error) from error
+
+
+def stamps(record: Record) -> dict[str, Any]:
+    """What a record's event is and where it goes; `id`, `time` and `sequence` make a second sending the same event."""
+    event = orjson.loads(record.value)
+    named = {name: event[name] for name in ("id", "type", "time", "sequence")}
+    return {**named, "topic": record.topic, "key": record.key.decode()}
 
 
 def completed(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -113,6 +121,7 @@ def _unavailable(reason: str, error: TailraceError, extra: Mapping[str, Any] | N
         HTTPStatus.SERVICE_UNAVAILABLE,
         "E_LOG",
         reason,
-        fix=error.fix or "send the same events again, with the ids given here: a second copy is taken for a duplicate",
+        fix=error.fix
+        or "send the same events again, with the id, time and sequence given here: a second copy changes nothing",
         extra=extra,
     )

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from tailrace.contract.event_schemas import event_schema
 from tailrace.errors import NotFoundError
 from tailrace.http import description
-from tailrace.http.accepting import Door, Publisher
+from tailrace.http.accepting import Door, Publisher, stamps
 from tailrace.http.access import check_caller
 from tailrace.http.bodies import BodyLimits, Room, read_events, reserved
 from tailrace.http.problems import Problem, on_fault, on_http_error, on_problem
@@ -69,12 +69,12 @@ def _add_events(app: FastAPI, around: Surroundings) -> None:
         """Check events, bring all of them into the log or, if one does not fit, none, and say where they are."""
         records = await records_of(request)
         acks = await door.publish(records)
-        events = [_stamps(record) | _place(ack) for record, ack in zip(records, acks, strict=True)]
+        events = [stamps(record) | _place(ack) for record, ack in zip(records, acks, strict=True)]
         return _json({"events": events}, HTTPStatus.ACCEPTED)
 
     async def validate(request: Request) -> Response:
         """Check events and say what would be sent, without sending anything."""
-        return _json({"events": [_stamps(record) for record in await records_of(request)]})
+        return _json({"events": [stamps(record) for record in await records_of(request)]})
 
     body = {
         "requestBody": description.request_body(around.limits, description.EXAMPLE),
@@ -140,12 +140,6 @@ def _add_schemas(app: FastAPI) -> None:
         except (NotFoundError, ValueError):
             raise Problem(HTTPStatus.NOT_FOUND, "E_UNKNOWN_TYPE", "no such type or version") from None
         return Response(orjson.dumps(document), media_type=SCHEMA_TYPE)
-
-
-def _stamps(record: Record) -> dict[str, Any]:
-    event = orjson.loads(record.value)
-    named = {name: event[name] for name in ("id", "type", "time", "sequence")}
-    return {**named, "topic": record.topic, "key": record.key.decode()}
 
 
 def _place(ack: Ack) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def reserved(request: Request, limits: BodyLimits, room: Room) -> Iterator[int]:
 
 
 async def read_events(request: Request, limits: BodyLimits, allowed: int) -> list[Mapping[str, Any]]:
-    """Read the body and return its events, at least one, as they came.
+    """Read the body and return its events as they came; none where a batch is empty.
 
     Raises a Problem: 400 where it is no UTF-8 JSON, 408 where it did not come in time, 413 beyond the bounds, 422 where
     it is JSON of another shape.

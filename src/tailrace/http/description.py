@@ -89,6 +89,16 @@ PROBLEM: Final[dict[str, Any]] = {
                 },
             },
         },
+        "errors_total": {"type": "integer", "description": "so many there are; `errors` lists the first 100"},
+        "events": {
+            "type": "array",
+            "description": "of a 503: each event's stamps, and what is known of it",
+            "items": {
+                "type": "object",
+                "required": [*_STAMPS, "outcome"],
+                "properties": {**_STAMPS, "outcome": {"enum": ["in the log", "not in the log", "unknown"]}},
+            },
+        },
     },
 }
 

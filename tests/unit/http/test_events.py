@@ -68,6 +68,13 @@ async def test_one_event_that_does_not_fit_keeps_the_whole_batch_out(client: Any
     assert "secret" not in response.text
 
 
+async def test_an_empty_batch_is_taken_and_is_nothing(client: Any, log: Any):
+    response = await client.post([])
+
+    assert (response.status_code, response.json()) == (202, {"events": []})
+    assert log.records == []
+
+
 async def test_validate_says_the_same_and_sends_nothing(client: Any, log: Any, event: Any):
     fits = await client.post([event], "/v1/events:validate")
     refused = await client.post({**event, "data": {}}, "/v1/events:validate")
@@ -155,7 +162,30 @@ async def test_what_is_known_of_each_event_is_told_when_the_log_goes_away(client
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert [it["outcome"] for it in response.json()["events"]] == ["in the log", "unknown"]
-    assert response.json()["events"][0]["id"] == log.events[0]["id"]
+    named = response.json()["events"][0]
+    assert {name: named[name] for name in ("id", "time", "sequence")}.items() <= log.events[0].items()
+
+
+async def test_what_validate_or_a_503_named_is_the_same_event_when_it_is_sent(client: Any, log: Any, event: Any):
+    (stamps,) = (await client.post(event, "/v1/events:validate")).json()["events"]
+    stamped = {**event, **{name: stamps[name] for name in ("id", "time", "sequence")}}
+    log.failure = DeliveryUnknown("x", "no answer")
+    (again,) = (await client.post(stamped)).json()["events"]
+    log.failure = None
+    for _ in range(2):
+        await client.post(stamped)
+
+    assert again == {**stamps, "outcome": "unknown"}
+    assert log.records[0].value == log.records[1].value
+
+
+async def test_the_same_id_alone_is_stamped_anew_and_counts_as_newer(client: Any, log: Any, event: Any):
+    for _ in range(2):
+        await client.post({**event, "id": "0199c1d2-00e0-7000-8000-0000000000ff"})
+
+    first, second = log.events
+    assert first["id"] == second["id"]
+    assert int(first["sequence"]) < int(second["sequence"])
 
 
 @pytest.mark.parametrize("failure", [NotDelivered("x", "away"), TopicMissing("collab.conversations")])
