@@ -14,6 +14,8 @@ PREFIX: Final = "collab."
 
 INBOUND: Final = "inbound"
 """The topic of producers without the SDK: any type, any key."""
+DERIVED: Final = ("notifications", "trends")
+"""Topics that the streams write and no producer does."""
 
 
 @dataclass(frozen=True, slots=True)

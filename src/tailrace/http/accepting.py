@@ -11,6 +11,8 @@ from tailrace.errors import PreconditionError, TailraceError
 from tailrace.http.bodies import Room
 from tailrace.http.problems import Problem, field_errors
 from tailrace.producer import Ack, DeliveryUnknown, EventRefused, Record
+from tailrace.schemas.catalogue import DERIVED, EVENT_TYPES
+from tailrace.schemas.refusals import RefusalCode
 
 WAITING_MAX_EVENTS: Final = 8_000
 WAITING_MAX_BYTES: Final = 24 * 2**20
@@ -44,6 +46,7 @@ class Door:
         records, errors, refused = [], [], 0
         for index, event in enumerate(events):
             try:
+                check_written_here(event)
                 records.append(self._publisher.validate(completed(event)))
             except EventRefused as error:
                 refused += 1
@@ -87,6 +90,19 @@ class Door:
             return await self._publisher.submit_record(record)
         except PreconditionError as error:
             raise _unavailable(str(error), error) from error
+
+
+def check_written_here(event: Mapping[str, Any]) -> None:
+    """Raise `EventRefused` for a type that the streams alone write: readers would take it for one of theirs."""
+    type_ = event.get("type")
+    kind = EVENT_TYPES.get(type_) if isinstance(type_, str) else None
+    if kind and kind.topic in DERIVED:
+        raise EventRefused(
+            RefusalCode.E_UNKNOWN_TYPE,
+            "type: derived by Tailrace itself, not taken from producers",
+            path="type",
+            fix="send the events that it is derived from",
+        )
 
 
 def stamps(record: Record) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from tailrace.http.bodies import BATCH, EVENT, BodyLimits
 from tailrace.http.problems import PROBLEM_TYPE
-from tailrace.schemas.catalogue import EVENT_TYPES
+from tailrace.schemas.catalogue import DERIVED, EVENT_TYPES
 from tailrace.schemas.envelope import Envelope
 
 _STAMPED: Final = ("id", "source", "subject", "time", "sequence")
@@ -29,7 +29,8 @@ def _sendable() -> dict[str, Any]:
     properties = {
         name: {"anyOf": [it, {"type": "null"}]} if name in _STAMPED else it for name, it in schema["properties"].items()
     }
-    properties["type"] = {"type": "string", "enum": sorted(EVENT_TYPES)}
+    taken = sorted(kind.name for kind in EVENT_TYPES.values() if kind.topic not in DERIVED)
+    properties["type"] = {"type": "string", "enum": taken}
     properties["data"] = {"type": "object"}
     return {"type": "object", "properties": properties, "required": ["specversion", "type", "data"]}
 

@@ -68,6 +68,17 @@ async def test_one_event_that_does_not_fit_keeps_the_whole_batch_out(client: Any
     assert "secret" not in response.text
 
 
+@pytest.mark.parametrize("type_", ["collab.notification.raised", "collab.trend.window_closed"])
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events:validate"])
+async def test_what_only_the_streams_write_is_refused(client: Any, log: Any, samples: Any, type_: str, path: str):
+    response = await client.post(samples[type_], path)
+    [error] = response.json()["errors"]
+
+    assert (response.status_code, response.json()["code"]) == (422, "E_UNKNOWN_TYPE")
+    assert (error["path"], error["reason"]) == ("type", "derived by Tailrace itself, not taken from producers")
+    assert log.records == []
+
+
 async def test_an_empty_batch_is_taken_and_is_nothing(client: Any, log: Any):
     response = await client.post([])
 
