@@ -95,7 +95,8 @@ class NotDelivered(DeliveryError):
 class DeliveryUnknown(DeliveryError):
     """The event may or may not be in the log: it was handed over and no answer came in time.
 
-    Publishing the same event again under the same id is safe: consumers take the second for a duplicate (Rule R).
+    Sending the same record again is safe: with the same id, time and sequence it changes nothing (Rule R). Publishing
+    under the same id alone stamps it anew, and it counts as newer.
     """
 
     code: ClassVar[str] = "P_DELIVERY_UNKNOWN"
