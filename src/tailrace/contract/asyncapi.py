@@ -9,7 +9,7 @@ from typing import Any, Final
 from tailrace.contract import notes
 from tailrace.contract.event_schemas import envelope_properties, pinned, required_attributes, routing, sample
 from tailrace.operations.topics import DEAD_LETTERS, topic_configs
-from tailrace.schemas.catalogue import EVENT_TYPES, INBOUND, PREFIX, TOPICS, EventType, TopicSpec
+from tailrace.schemas.catalogue import DERIVED, EVENT_TYPES, INBOUND, PREFIX, TOPICS, EventType, TopicSpec
 from tailrace.schemas.envelope import CONTENT_TYPE
 from tailrace.schemas.refusals import RefusalCode
 
@@ -19,7 +19,6 @@ FILLED: Final = ("id", "time", "sequence")
 """What the gateway adds to a record of the inbound topic that lacks it (ruling 84)."""
 
 _KAFKA: Final = {"bindingVersion": "0.5.0"}
-_DERIVED: Final = ("notifications", "trends")
 
 
 def asyncapi() -> Document:
@@ -40,13 +39,17 @@ def asyncapi() -> Document:
 
 _INFO: Final = (
     "CloudEvents 1.0 in JSON structured mode, one event per Kafka record. A topic's records of one key are read in the "
-    "order of the log; between keys and topics there is no order. The same id is the same event, so sending an event "
-    f"twice changes nothing. {notes.LIMITS}"
+    "order of the log; between keys and topics there is no order. The same id is the same event: sent again with id, "
+    "time and sequence unchanged, it changes nothing. The partition is murmur2 of the key's bytes, as the Java client "
+    "chooses it. Addresses are those of `topic_prefix` `collab.`. A record without a value is skipped. Any compression "
+    "is taken; Tailrace's own records are LZ4. `x-topic`, `x-key` and `x-subject` of a message are annotations: the "
+    "topic without prefix; the fields of `data` of which the first that is not null is the record's key; those whose "
+    f"values, with `/` between them, are the subject. {notes.LIMITS}"
 )
 
 
 def _operation(topic: str) -> str:
-    return ("send-" if topic in (*_DERIVED, DEAD_LETTERS) else "receive-") + topic
+    return ("send-" if topic in (*DERIVED, DEAD_LETTERS) else "receive-") + topic
 
 
 def _operation_of(topic: TopicSpec) -> Document:
@@ -78,9 +81,12 @@ _PURPOSE: Final = {
     "activity": "What users did, in producers' own words.",
     "signals": "What lives shortly: sessions, presence, typing, connections.",
     INBOUND: "For producers without the SDK: any event under any key; it is checked and goes on to its own topic.",
-    "notifications": "Derived: whom to tell what, keyed by recipient.",
-    "trends": "Derived: how busy a channel was in a window, keyed by channel.",
-    DEAD_LETTERS: "What could not be applied: key, value and headers as they were, and headers that say why.",
+    "notifications": "Derived: whom to tell what, keyed by recipient. Only Tailrace writes it.",
+    "trends": "Derived: how busy a channel was in a window, keyed by channel. Only Tailrace writes it.",
+    DEAD_LETTERS: (
+        "What could not be applied: key, value and headers as they were, and headers that say why. Only Tailrace "
+        "writes it."
+    ),
 }
 
 
@@ -103,6 +109,7 @@ def _configuration(topic: TopicSpec) -> Document:
         "cleanup.policy": [configs["cleanup.policy"]],
         "retention.ms": int(configs["retention.ms"]),
         "max.message.bytes": int(configs["max.message.bytes"]),
+        "message.timestamp.type": configs["message.timestamp.type"],
     }
 
 
@@ -114,7 +121,10 @@ def _envelope() -> Document:
 def _inbound() -> Document:
     return {
         "type": "object",
-        "description": "As the event of its type, except that id, time and sequence may be left out or null.",
+        "description": (
+            "As the event of its type, except that id, time and sequence may be left out or null. They then follow "
+            "from the record's place, so a second record with the same id and no sequence is another version."
+        ),
         "properties": {name: schema for name, schema in envelope_properties().items() if name not in FILLED}
         | {"data": {"type": "object", "description": notes.ATTRIBUTES["data"]}},
         "required": [name for name in required_attributes(1) if name not in FILLED],
@@ -145,7 +155,8 @@ def _message(kind: EventType, number: int) -> Document:
 
 
 def _headers() -> Document:
-    return {"type": "object", "properties": {"content-type": {"type": "string", "const": CONTENT_TYPE}}}
+    described = {"type": "string", "const": CONTENT_TYPE, "description": "recommended, not checked"}
+    return {"type": "object", "properties": {"content-type": described}}
 
 
 def key_in_words(kind: EventType) -> str:
@@ -154,7 +165,8 @@ def key_in_words(kind: EventType) -> str:
 
 
 def _key(kind: EventType) -> Document:
-    return {"type": "string", "format": "uuid", "description": f"{key_in_words(kind)}, as UTF-8 text"}
+    words = f"{key_in_words(kind)}, as UTF-8 text; its murmur2 decides the partition, as in the Java client"
+    return {"type": "string", "format": "uuid", "description": words}
 
 
 def _inbound_message() -> Document:
@@ -175,18 +187,37 @@ def _without(event: Document, names: tuple[str, ...]) -> Document:
 
 
 def _dead_letter() -> Document:
-    text = {"type": "string"}
+    text, number = {"type": "string"}, {"type": "string", "pattern": "^[0-9]+$"}
     headers = {
         "tr-code": {"type": "string", "enum": [str(code) for code in RefusalCode]},
         "tr-reason": text | {"description": "which field, and what was expected; never what was found"},
-        "tr-projection": text | {"description": "what refused it"},
-        "tr-attempt": {"type": "string", "pattern": "^[0-9]+$"},
+        "tr-projection": text | {"description": "what refused it: a projection, or a stream such as gateway"},
+        "tr-attempt": number,
         "tr-first-failed-at": text | {"format": "date-time"},
+        "__connect.errors.topic": text | {"description": "full name of the topic it was read from"},
+        "__connect.errors.partition": number,
+        "__connect.errors.offset": number,
+        "__connect.errors.stage": {"type": "string", "enum": ["VALUE_CONVERTER", "TASK_PUT"]},
+        "__connect.errors.exception.class.name": text | {"description": "as tr-code"},
+        "__connect.errors.exception.message": text | {"description": "as tr-reason"},
+        "kafka_dlt-original-topic": text | {"description": "as __connect.errors.topic"},
+        "kafka_dlt-original-partition": {"description": "4 bytes, big-endian"},
+        "kafka_dlt-original-offset": {"description": "8 bytes, big-endian"},
+        "kafka_dlt-original-timestamp": {
+            "description": "8 bytes, big-endian: Unix milliseconds of the append time, or where it is unknown of the "
+            "first failure"
+        },
+        "kafka_dlt-exception-message": text | {"description": "as tr-reason"},
     }
     return {
         "name": "dead-letter",
         "title": "A record that could not be applied",
-        "headers": {"type": "object", "properties": headers, "required": list(headers)},
-        "payload": {"description": "the record's own value, whatever its bytes"},
+        "headers": {
+            "type": "object",
+            "description": "The record's own come first; of equal names the last is meant.",
+            "properties": headers,
+            "required": list(headers),
+        },
+        "payload": {"description": "the record's own value, whatever its bytes; cut beyond 4,128,768"},
         "bindings": {"kafka": _KAFKA | {"key": {"description": "the record's own key"}}},
     }

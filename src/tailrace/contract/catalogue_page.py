@@ -17,7 +17,7 @@ _OPENING: Final = """\
 
 Generated from the models by `tailrace schema docs`; do not edit. The same as JSON Schemas: [contract/schemas](contract/schemas), as AsyncAPI 3: [contract/asyncapi.json](contract/asyncapi.json). How to send: [producers.md](producers.md).
 
-One event is one Kafka record: a CloudEvent 1.0 in JSON structured mode with the header `content-type: application/cloudevents+json`. Topics stand here without the prefix that can be set (`collab.` by default); types always begin with `collab.`.
+One event is one Kafka record: a CloudEvent 1.0 in JSON structured mode with the header `content-type: application/cloudevents+json` (recommended, not checked). Topics stand here without the prefix that can be set (`collab.` by default); types always begin with `collab.`.
 
 ## Envelope
 """  # noqa: E501 - a paragraph of the page
@@ -27,12 +27,30 @@ _TWICE: Final = """
 
 | what is sent again | what happens |
 |---|---|
-| the same event, the same `id` | Nothing: the same id is the same event. A retry is always safe. |
+| the same event, with `id`, `time` and `sequence` unchanged | Nothing: it is the same event. Such a retry is always safe. |
+| the same `id` without `sequence`, by the SDK, HTTP or `inbound` | It is stamped anew and counts as newer: it may undo what came in between. Keep what the first answer named, or set all three yourself. |
 | the same content under a new `id`, with the same or a higher `sequence` | The register is written again with the same values; `updated_at` may move. Nothing is counted twice, except what is a fact of its own: a new `collab.file.accessed` is another download, a new `collab.activity.recorded` another activity. |
 | the same content under a new `id`, with a lower `sequence` | Stale: it changes no register. |
 | a second `collab.message.posted` with the same `message_id` | The first in the log is the message; the second changes nothing. |
 | a second `collab.message.posted` with the same `client_msg_id` by the same user in the same channel within 7 days | It is the same message under another id; later events about the second id go to the first message. |
-| another event with the same `sequence` for the same subject | The one with the greater `id` wins, in whatever order they come. |
+| another event with the same `sequence` for the same subject that writes the same thing | The one with the greater `id` wins, in whatever order they come. |
+
+Two events write the same thing when they write the same register, a group of fields that change together; events of other registers do not compete, whatever their sequences.
+
+| of | registers |
+|---|---|
+| a user | profile; status; preferences; last login |
+| a workspace | profile; deleted |
+| a channel | profile; archived or not; deleted; for each user the read position |
+| a user's membership in a workspace or channel | one |
+| a message | content; deleted or not; pinned or not; one for each user and emoji |
+| a file | upload; processing; scan; deleted; one for each message it is shared with |
+| an integration | one |
+| an invitation | created; accepted; revoked |
+| a session, a connection | start; end |
+| a user's presence in a workspace | one |
+
+`user.erased` and `workspace.deleted` win over all others, in whatever order they come.
 """  # noqa: E501 - a table of the page
 
 _ORDER: Final = """
@@ -92,7 +110,7 @@ def _type(kind: EventType) -> Iterator[str]:
     yield f"{versions}\n\n"
     yield f"Key: `{key_in_words(kind)}`. Subject: `{_subject(kind)}`.\n"
     yield f"Changes: {_changes(READERS[kind.name])}.\n"
-    yield "Sent twice: with the same `id`, nothing; "
+    yield "Sent twice: unchanged, nothing; "
     yield f"under another `id` and a higher `sequence`, {again(kind.name)}.\n\n"
     yield "| field | | |\n|---|---|---|\n"
     schema = data_schema(kind.model)

@@ -5,19 +5,28 @@ from typing import Final
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "specversion": "The version of CloudEvents.",
-    "id": "A UUID in lower case. The same id is the same event: a retry keeps it, a new event gets a new one.",
+    "id": (
+        "A UUID in lower case. The same id is the same event: a retry keeps it, with `time` and `sequence`; a new "
+        "event gets a new one."
+    ),
     "type": "What happened; it decides topic, key and the shape of `data`.",
     "source": "A URI-reference that names the producer, such as `/services/billing`.",
-    "subject": "The id of the entity that changes; for a pair, both ids with `/` between them.",
+    "subject": (
+        "The id of the entity that changes; for a pair, both ids with `/` between them. Not compared with `data`, "
+        "which counts."
+    ),
     "time": "When it happened: RFC 3339; any offset is converted to UTC, digits beyond microseconds are cut.",
     "sequence": (
         "A decimal string, 0 to 9223372036854775807, that rises with each change of the subject: of two events that "
-        "write the same, the higher one wins, whatever their order in the log."
+        "write the same, the higher one wins, whatever their order in the log; the other is stale, of which no dead "
+        "letter tells. Where nobody gives one it is microseconds since 1970 × 2048; who shares a subject with such "
+        "events uses the same scale. The sequences of the samples are row versions."
     ),
     "schemaversion": "The version of `data` for this type; absent or null means 1.",
     "workspaceid": "The workspace it belongs to, or absent. Not compared with `data`, which counts.",
     "correlationid": "Whatever ties events of one request together.",
     "causationid": "The id of what caused this event.",
+    "datacontenttype": "`application/json`, or absent; not looked at, like every attribute that is not named here.",
     "data": "The payload. Fields that are not described are ignored.",
 }
 
@@ -83,7 +92,8 @@ LIMITS: Final = (
     "A schema cannot say everything. Beyond it: the whole record is at most 1,048,576 bytes of UTF-8 JSON without byte "
     "order mark, NaN or Infinity, nested at most 200 levels deep; `sequence` is at most 9223372036854775807; dates are "
     "in the calendar; integers are written without a decimal point; numbers in free objects fit a double; `time` (and "
-    "`created_at` of a posted message) is not before 2000-01-01 and at most 10 minutes ahead of the broker."
+    "`created_at` of a posted message) is not before 2000-01-01 and at most 10 minutes after the broker appended the "
+    "record, by the broker's clock; the timestamp that a client gives its record does not count."
 )
 """What the decoder refuses although the schema takes it; the tests hold the two together by this list."""
 

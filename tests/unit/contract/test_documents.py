@@ -1,6 +1,7 @@
 """The committed documents are what the models say, and what the specifications call valid."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from tailrace.contract.asyncapi import asyncapi
 from tailrace.contract.documents import DOCS, REGENERATE, committed, drift, exported, write
 from tailrace.contract.event_schemas import event_schema, event_type, sample
 from tailrace.errors import NotFoundError
-from tailrace.schemas.catalogue import EVENT_TYPES, INBOUND, TOPICS, key_of
+from tailrace.schemas.catalogue import DERIVED, EVENT_TYPES, INBOUND, TOPICS, key_of
+from tailrace.schemas.dead_letters import DeadLetter, dead_letter_headers
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event
 
@@ -100,7 +102,7 @@ def test_the_catalogue_page_tells_of_every_type_its_key_and_its_readers():
         section = page.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
         assert "Key: `data." in section
         assert "Changes: " in section
-        assert "Sent twice: with the same `id`, nothing; " in section
+        assert "Sent twice: unchanged, nothing; " in section
         assert json.dumps(sample(name)["id"]) in section
     assert "What happens when I send this twice" in page
 
@@ -141,6 +143,22 @@ def test_who_reads_only_the_asyncapi_document_is_understood():
             assert topic == channel == message["x-topic"]
             understood.add(event.type)
     assert understood == set(EVENT_TYPES)
+
+
+def test_the_headers_of_a_dead_letter_are_those_that_are_written(document: Any):
+    letter = DeadLetter(
+        "collab.files", 0, 0, (), "E_KEY", "key: expected", "postgres", 1, datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    described = document["components"]["messages"]["dead-letter"]["headers"]
+
+    written = [name for name, _ in dead_letter_headers(letter)]
+
+    assert written == list(described["properties"]) == described["required"]
+
+
+def test_topics_that_only_the_streams_write_are_sent_to_readers(document: Any):
+    sent = {name.removeprefix("send-") for name, it in document["operations"].items() if it["action"] == "send"}
+    assert sent == {*DERIVED, "dead-letters"}
 
 
 def test_an_event_of_the_inbound_example_needs_only_what_the_gateway_adds():
