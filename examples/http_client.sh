@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Send one event, read from stdin, over HTTP (`tailrace http serve`), and again under the same id until it is in the log:
+# Send one event, read from stdin, over HTTP (`tailrace http serve`), and again unchanged until it is in the log:
 #
 #   URL=http://127.0.0.1:8460 examples/http_client.sh < event.json
 #
@@ -11,8 +11,13 @@ set -euo pipefail
 : "${WAIT_S:=1}"
 
 event=$(cat)
-# Without an id of its own the server would make one each time, and a retry would be another event.
-[[ $event == *'"id"'* ]] || { echo "the event needs an \"id\": a UUID, the same one in each try" >&2; exit 6; }
+# What it lacks of these the server would stamp anew each time, and a retry would be another event, or a newer one.
+for name in id time sequence; do
+  [[ $event == *"\"$name\""* ]] || {
+    echo "the event needs \"$name\", the same one in each try; $URL/v1/events:validate gives one" >&2
+    exit 6
+  }
+done
 
 authorization=()
 [[ -z ${TOKEN:-} ]] || authorization=(-H "Authorization: Bearer $TOKEN")

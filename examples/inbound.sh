@@ -4,7 +4,8 @@
 #   BROKER=localhost:9092 examples/inbound.sh < examples/inbound.jsonl
 #
 # Key and topic are found by the gateway (`tailrace streams run gateway`). An event without `id`, `time` and `sequence`
-# gets them there; one that may be sent again after a failure should bring its own `id`, so that it stays one event.
+# gets them there; one that may be sent again after a failure should bring all three, so that it stays one event: with the
+# `id` alone it is stamped anew, and counts as newer.
 # What does not fit becomes a dead letter: `tailrace dlq ls`.
 set -euo pipefail
 

@@ -130,7 +130,9 @@ async def test_http_clients_send_a_file_and_an_event_and_are_told_what_does_not_
 async def test_the_curl_example_says_when_nobody_answers():
     env = {"URL": "http://127.0.0.1:9", "ATTEMPTS_MAX": "2", "WAIT_S": "0", "PATH": "/usr/bin:/bin"}
 
-    code, _, said = await run(str(EXAMPLES / "http_client.sh"), given=b'{"id": "x"}', env=env)
+    code, _, said = await run(
+        str(EXAMPLES / "http_client.sh"), given=b'{"id": "x", "time": "x", "sequence": "1"}', env=env
+    )
 
     assert code == 5
     assert "127.0.0.1" in said
