@@ -1,7 +1,6 @@
 """The servers of the fault bench: a stack of its own, whose servers are restarted and killed."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -104,8 +103,5 @@ class BenchServers:
             assert state is not None
             record = state.servers[name]
             save_state(data_dir, state.with_server(name, record.model_copy(update={"wanted": False})))
-            if first is signal.SIGKILL:
-                # Its group: Elasticsearch's launcher would leave the server behind, on its port.
-                os.killpg(record.process.pid, first)
             stop(record.process, first or SERVERS[name].stop_signal, timeout_s=STOP_TIMEOUT_S)
         lifecycle.up(self.settings, only=[name])

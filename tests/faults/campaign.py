@@ -134,7 +134,7 @@ async def _live(
     await _publish(settings, records[:at_once], None)
     stores = {"redis": "redis", "search": "elasticsearch"}
     behind = ("kafka", "postgres", *(stores[name] for name in schedule.followers))
-    recoveries = Recoveries(settings)
+    recoveries = Recoveries(settings, len(records))
     async with AsyncExitStack() as stack:
         proxies = await stack.enter_async_context(Proxies(settings, behind))
         fleet = await stack.enter_async_context(Fleet(settings, proxies, folder))

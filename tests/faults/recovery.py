@@ -19,8 +19,10 @@ Positions = dict[tuple[str, int], tuple[int, str | None]]
 class Recoveries:
     """Seconds by kind of fault. Where nothing was left to apply there is nothing to measure."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, records: int) -> None:
+        """`records` is how many will be published in all."""
         self._dsn = resolve(settings).postgres
+        self._records = records
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
 
     async def wait_for_owners(self, count: int) -> None:
@@ -51,6 +53,8 @@ class Recoveries:
             now = await self._positions(projection)
             if any(offset > before.get(place, (0, None))[0] for place, (offset, _) in now.items()):
                 self.seconds[kind].append(time.monotonic() - begun)
+                return
+            if projection == "postgres" and sum(offset for offset, _ in now.values()) >= self._records:
                 return
             await asyncio.sleep(POLL_S)
 

@@ -12,7 +12,7 @@ from tailrace.stack.account import server_account
 from tailrace.stack.artifacts import Artifacts
 from tailrace.stack.health import Report, ServerStatus, StackStatus, data_folder, each_at_once, look_at_given
 from tailrace.stack.launch import Started, StartError, choose_ports, start_and_wait, wait_for_answer
-from tailrace.stack.process import is_alive, stop
+from tailrace.stack.process import end_orphans, is_alive, stop
 from tailrace.stack.server import Answer, Place, Server
 from tailrace.stack.servers import SERVERS, STOP_ORDER, given_address
 from tailrace.stack.state import LOCK_NAME, STATE_NAME, ServerRecord, StackState, load_state, locked, save_state
@@ -151,6 +151,8 @@ def _places(settings: Settings, state: StackState, ours: list[Server]) -> dict[s
         if server.name in running:
             ports = running[server.name].ports
         else:
+            if record is not None:
+                end_orphans(record.process)
             ports = choose_ports(server, record.ports if record else (), taken)
             taken.update(ports)
         places[server.name] = Place(

@@ -102,6 +102,34 @@ def stop(process: ProcessId, first: signal.Signals, *, timeout_s: float) -> bool
     return False
 
 
+def end_orphans(process: ProcessId) -> None:
+    """Kill what a dead process has left behind in its session, and wait until it is gone.
+
+    Elasticsearch is a launcher and a server: without its launcher the server holds port and data for a while, and the
+    next one would move to another port, where nobody looks for it.
+    """
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while (orphans := _orphans(process)) and time.monotonic() < deadline:
+        for pid in orphans:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(POLL_S)
+
+
+def _orphans(process: ProcessId) -> list[int]:
+    """Living processes of the session that this one led; none where its pid is in use, for then it is another's."""
+    if identify(process.pid) is not None:
+        return []
+    living = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    found = []
+    for pid in living:
+        with suppress(ProcessLookupError):
+            one = identify(pid)
+            if one is not None and os.getsid(pid) == process.pid and one.started_ticks >= process.started_ticks:
+                found.append(pid)
+    return found
+
+
 def _wait_until_gone(process: ProcessId, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     while is_alive(process):

@@ -1,11 +1,24 @@
+import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tailrace.stack.process import Launch, ProcessId, identify, is_alive, log_tail, process_environment, spawn, stop
+from tailrace.stack.process import (
+    Launch,
+    ProcessId,
+    end_orphans,
+    identify,
+    is_alive,
+    log_tail,
+    process_environment,
+    spawn,
+    stop,
+)
 
 
 def test_a_process_is_recognised_until_it_ends():
@@ -83,3 +96,34 @@ def test_a_long_log_is_moved_aside_at_the_next_start(tmp_path: Path, monkeypatch
 
     assert log.read_text() == ""
     assert (tmp_path / "server.log.1").read_text() == "long"
+
+
+def test_what_a_killed_launcher_left_behind_is_ended(tmp_path: Path):
+    said = tmp_path / "log"
+    shell = "sleep 60 & echo $! ; wait"
+    launcher = spawn(Launch(("/bin/sh", "-c", shell), process_environment()), said)
+    child = int(wait_for(lambda: said.read_text().strip()))
+    os.kill(launcher.pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(launcher))
+    assert identify(child) is not None
+
+    end_orphans(launcher)
+
+    assert identify(child) is None
+
+
+def test_a_process_that_lives_has_no_orphans(tmp_path: Path):
+    launcher = spawn(Launch(("/bin/sleep", "60"), process_environment()), tmp_path / "log")
+
+    end_orphans(launcher)
+
+    assert is_alive(launcher)
+    stop(launcher, signal.SIGKILL, timeout_s=5)
+
+
+def wait_for(holds: Callable[[], object]) -> str:
+    deadline = time.monotonic() + 10
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return str(found)
