@@ -1,11 +1,12 @@
-"""What searches find, against what they should: everything behind the three aliases, read to the end."""
+"""What searches find, against what they should: everything behind the three aliases, read to the end.
+
+The client is imported where documents are read: it takes half a second, and a comparison of tables has no need of it.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final, Self
-
-from elasticsearch import ApiError, Elasticsearch, NotFoundError, TransportError
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tailrace.addresses import resolve
 from tailrace.errors import PreconditionError, UnreachableError
@@ -14,6 +15,9 @@ from tailrace.verification.compare import TableReport, compare_rows
 from tailrace.verification.fold_documents import FILES, MESSAGES, USERS, search_documents
 from tailrace.verification.fold_log import Key, Table
 from tailrace.verification.tables import TableSpec
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 PAGE: Final = 2_000
 IDS_MAX: Final = 1_000
@@ -88,6 +92,8 @@ class Searched:
     """What is behind the aliases, for reading. Raises as `compare_search` does."""
 
     def __init__(self, settings: Settings) -> None:
+        from elasticsearch import Elasticsearch
+
         self._prefix = settings.elasticsearch.index_prefix
         self._client = Elasticsearch(resolve(settings).elasticsearch, request_timeout=TIMEOUT_S)
 
@@ -99,6 +105,8 @@ class Searched:
 
     def documents(self, name: str, keys: Collection[Key] | None = None) -> Iterator[Sequence[Any]]:
         """Every document behind an alias ("search.messages"), or those with these keys; what is written is seen."""
+        from elasticsearch import ApiError, NotFoundError, TransportError
+
         alias = f"{self._prefix}{name.removeprefix('search.')}"
         try:
             self._client.indices.refresh(index=alias)
@@ -115,8 +123,10 @@ class Searched:
             raise UnreachableError(f"elasticsearch: {type(error).__name__}", fix="tailrace doctor") from error
 
 
-def _rows(client: Elasticsearch, alias: str, spec: TableSpec, query: dict[str, Any]) -> Iterator[Sequence[Any]]:
+def _rows(client: "Elasticsearch", alias: str, spec: TableSpec, query: dict[str, Any]) -> Iterator[Sequence[Any]]:
     """The documents behind the alias, key first; a document that is found twice comes twice."""
+    from elasticsearch import NotFoundError
+
     point = client.open_point_in_time(index=alias, keep_alive=KEEP_ALIVE)["id"]
     after: list[Any] | None = None
     try:
