@@ -1,6 +1,8 @@
 """Apply a batch for certain: again after passing faults, less what was lost to others, in halves around poison."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 import stamina
 import structlog
@@ -12,9 +14,13 @@ from tailrace.consumers.faults import Fault, fault_of
 from tailrace.consumers.guard import RefusalGuard
 from tailrace.consumers.progress import fingerprint
 from tailrace.consumers.sink import Sink
+from tailrace.probes import Histogram
 from tailrace.settings import WorkerSettings
 
 log = structlog.get_logger()
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+RECORDS: Final = (1, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 class Applier:
@@ -32,15 +38,21 @@ class Applier:
         self.totals = Outcome()
         self.troubles = 0
         self.last_trouble: str | None = None
+        self.durations_s = Histogram(SECONDS)
+        self.sizes = Histogram(RECORDS)
 
     async def apply(self, batch: Batch, epochs: Mapping[TopicPartition, int]) -> None:
         """Apply the batch less what was decoded under an older claim than `epochs` say."""
         self.busy = True
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         try:
             stale = {tp for tp, span in batch.spans.items() if epochs.get(tp) != span.epoch}
             await self._apply_claimed(without(batch, stale, self._sink.topics) if stale else batch)
         finally:
             self.busy = False
+            self.durations_s.observe(clock() - begun)
+            self.sizes.observe(len(batch.events) + len(batch.refusals))
 
     async def _apply_claimed(self, batch: Batch) -> None:
         batch.guard = self._guard

@@ -97,6 +97,9 @@ def _part(name: str, worker: Worker) -> Part:
         for outcome, count in outcomes.items():
             yield Sample("tailrace_events_applied_total", count, (named, ("outcome", outcome)))
         yield Sample("tailrace_store_errors_total", troubles, (("store", name),))
+        durations_s, sizes = worker.observed
+        yield from durations_s.samples("tailrace_apply_duration_seconds", (named,))
+        yield from sizes.samples("tailrace_batch_size_records", (named,))
 
     return Part(name, trouble, samples)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from tailrace.consumers.applying import Applier
+from tailrace.consumers.applying import RECORDS, SECONDS, Applier
 from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartition
 from tailrace.consumers.batches import Reader, add_records
 from tailrace.consumers.control import UNCONTROLLED, Control
@@ -23,6 +23,7 @@ from tailrace.consumers.lanes import Gathered, Lane
 from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position
 from tailrace.consumers.sink import Sink
+from tailrace.probes import Histogram
 from tailrace.schemas.decode import decode
 from tailrace.settings import WorkerSettings
 
@@ -90,6 +91,15 @@ class Worker:
         appliers = [lane.applier for lane in self._lanes]
         last = next((one.last_trouble for one in appliers if one.last_trouble is not None), None)
         return sum(one.troubles for one in appliers), last
+
+    @property
+    def observed(self) -> tuple[Histogram, Histogram]:
+        """How long batches took, retries and all, in seconds, and how many records they held."""
+        durations_s, sizes = Histogram(SECONDS), Histogram(RECORDS)
+        for lane in self._lanes:
+            durations_s.add(lane.applier.durations_s)
+            sizes.add(lane.applier.sizes)
+        return durations_s, sizes
 
     def __post_init__(self) -> None:
         self._shorts = {full: short for short, full in self.sink.topics.items()}

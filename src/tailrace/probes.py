@@ -4,7 +4,8 @@ Written by hand, since it takes three answers and no web framework: workers are 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,19 +21,23 @@ REQUEST_TIMEOUT_S: Final = 5.0
 METRICS_TIMEOUT_S: Final = 20.0
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+HistogramName = Literal["tailrace_apply_duration_seconds", "tailrace_batch_size_records"]
 MetricName = Literal[
+    HistogramName,
     "tailrace_build_info",
     "tailrace_consumer_lag_records",
     "tailrace_consumer_lag_seconds",
     "tailrace_dlq_records",
     "tailrace_events_applied_total",
     "tailrace_events_consumed_total",
+    "tailrace_job_progress_ratio",
+    "tailrace_partition_ahead_seconds",
     "tailrace_position_unknown",
     "tailrace_store_errors_total",
     "tailrace_stream_lag_records",
     "tailrace_stream_outputs_total",
 ]
-"""Every metric there is; those that end in `_total` are counters, the others gauges."""
+"""Every metric there is; those that end in `_total` are counters, the others gauges, and the two above histograms."""
 
 
 class Sample(NamedTuple):
@@ -41,6 +46,36 @@ class Sample(NamedTuple):
     name: MetricName
     value: float
     labels: tuple[tuple[str, str], ...] = ()
+    suffix: str = ""
+    """`_bucket`, `_sum` or `_count` of a histogram."""
+
+
+class Histogram:
+    """How often which values were seen, in buckets that end at `bounds` (rising, inclusive)."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = tuple(bounds)
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def add(self, other: "Histogram") -> None:
+        """Count what another one has seen, which has the same bounds."""
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
+    def samples(self, name: HistogramName, labels: tuple[tuple[str, str], ...]) -> Iterator[Sample]:
+        """What Prometheus reads: counts up to each bound, the sum, the count."""
+        total = 0
+        for bound, count in zip((*self._bounds, float("inf")), self.counts, strict=True):
+            total += count
+            yield Sample(name, total, (*labels, ("le", "+Inf" if bound == float("inf") else f"{bound:g}")), "_bucket")
+        yield Sample(name, self.sum, labels, "_sum")
+        yield Sample(name, total, labels, "_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +173,9 @@ def exposition(samples: Iterable[Sample]) -> bytes:
         by_name.setdefault(sample.name, []).append(sample)
     lines = []
     for name, some in sorted(by_name.items()):
-        lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
-        lines += [f"{name}{_labels(sample)} {sample.value:.17g}" for sample in some]
+        kind = "histogram" if some[0].suffix else "counter" if name.endswith("_total") else "gauge"
+        lines.append(f"# TYPE {name} {kind}")
+        lines += [f"{name}{sample.suffix}{_labels(sample)} {sample.value:.17g}" for sample in some]
     return "".join(f"{line}\n" for line in lines).encode()
 
 

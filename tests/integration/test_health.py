@@ -91,6 +91,10 @@ async def test_what_runs_tells_that_it_lives_what_it_did_and_how_far_it_is(setti
         assert [await check(asked) for asked in (worker, streams, lag)] == [0, 0, 0]
         assert [await check(asked, "--ready") for asked in (worker, streams, lag)] == [0, 0, 0]
         assert found['tailrace_position_unknown{projection="postgres"}'] == 0
+        assert found['tailrace_partition_ahead_seconds{table="collab.messages"}'] > 0
+        own = metrics(worker)
+        batches = own['tailrace_batch_size_records_count{projection="postgres"}']
+        assert batches == own['tailrace_apply_duration_seconds_count{projection="postgres"}'] > 0
         assert found['tailrace_dlq_records{projection="postgres"}'] > 0
         assert 'tailrace_stream_lag_records{stream="trends"}' in found
         assert metrics(worker)[consumed] <= published.records + metrics(streams)[raised]

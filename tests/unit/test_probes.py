@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from tailrace.errors import PreconditionError
-from tailrace.probes import Part, Sample, exposition, probes
+from tailrace.probes import Histogram, Part, Sample, exposition, probes
 from tailrace.settings import HealthSettings
 
 ANY = HealthSettings(port=0)
@@ -93,6 +93,25 @@ async def test_without_a_port_nothing_listens_and_a_taken_one_is_told():
         with pytest.raises(PreconditionError, match=str(port)):
             async with probes(HealthSettings(port=port), [part()]):
                 pass
+
+
+def test_a_histogram_counts_up_to_each_bound():
+    seen, more = Histogram((0.1, 1)), Histogram((0.1, 1))
+    for value in (0.05, 0.1, 0.5):
+        seen.observe(value)
+    more.observe(7)
+    seen.add(more)
+
+    shown = exposition(seen.samples("tailrace_apply_duration_seconds", (("projection", "redis"),))).decode()
+
+    assert shown.splitlines() == [
+        "# TYPE tailrace_apply_duration_seconds histogram",
+        'tailrace_apply_duration_seconds_bucket{projection="redis",le="0.1"} 2',
+        'tailrace_apply_duration_seconds_bucket{projection="redis",le="1"} 3',
+        'tailrace_apply_duration_seconds_bucket{projection="redis",le="+Inf"} 4',
+        'tailrace_apply_duration_seconds_sum{projection="redis"} 7.6500000000000004',
+        'tailrace_apply_duration_seconds_count{projection="redis"} 4',
+    ]
 
 
 def test_labels_are_escaped():

@@ -1,4 +1,4 @@
-"""What no worker knows of itself: how far projections and streams are behind the log."""
+"""What no worker knows of itself: how far projections and streams are behind the log, partitions ahead, jobs done."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
@@ -8,6 +8,9 @@ from typing import Final
 import structlog
 
 from tailrace.errors import TailraceError
+from tailrace.months.keeper import Partition, list_partitions
+from tailrace.operations.database import connection
+from tailrace.operations.jobs import Job, jobs
 from tailrace.operations.overview import ProjectionStatus, overview
 from tailrace.operations.streams import stream_positions
 from tailrace.probes import Part, Sample
@@ -52,7 +55,36 @@ class Lag:
         found = await overview(self._settings, self._now())
         samples = [sample for one in found for sample in _of_projection(one)]
         streams = [one for one in await stream_positions(self._settings) if not one.is_new]
-        return samples + [Sample("tailrace_stream_lag_records", one.lag, (("stream", one.name),)) for one in streams]
+        samples += [Sample("tailrace_stream_lag_records", one.lag, (("stream", one.name),)) for one in streams]
+        return samples + await asyncio.to_thread(self._of_tables)
+
+    def _of_tables(self) -> list[Sample]:
+        with connection(self._settings) as conn:
+            partitions = list_partitions(conn, self._settings)
+        with jobs(self._settings) as board:
+            running = [job for job in board.list_jobs(only_open=True) if job.ratio is not None]
+        return [*_ahead(partitions, self._now()), *_progress(running)]
+
+
+def _ahead(partitions: Iterable[Partition], now: datetime) -> Iterator[Sample]:
+    """How long each table takes events before it needs another month; below zero where it refuses them now."""
+    ends: dict[str, datetime] = {}
+    for one in partitions:
+        if one.attached and one.to_at is not None:
+            end = datetime.fromisoformat(one.to_at)
+            ends[one.table] = max(end, ends.get(one.table, end))
+    for table, end in sorted(ends.items()):
+        yield Sample("tailrace_partition_ahead_seconds", (end - now).total_seconds(), (("table", table),))
+
+
+def _progress(running: Iterable[Job]) -> Iterator[Sample]:
+    """Of each kind the open job that is furthest behind."""
+    ratios: dict[str, float] = {}
+    for job in running:
+        if job.ratio is not None:
+            ratios[job.kind] = min(job.ratio, ratios.get(job.kind, 1.0))
+    for kind, ratio in sorted(ratios.items()):
+        yield Sample("tailrace_job_progress_ratio", ratio, (("job_kind", kind),))
 
 
 def _of_projection(one: ProjectionStatus) -> Iterator[Sample]:
