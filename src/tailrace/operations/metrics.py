@@ -63,18 +63,23 @@ class Lag:
             partitions = list_partitions(conn, self._settings)
         with jobs(self._settings) as board:
             running = [job for job in board.list_jobs(only_open=True) if job.ratio is not None]
-        return [*_ahead(partitions, self._now()), *_progress(running)]
+        return [*ahead(partitions, self._now()), *_progress(running)]
 
 
-def _ahead(partitions: Iterable[Partition], now: datetime) -> Iterator[Sample]:
-    """How long each table takes events before it needs another month; below zero where it refuses them now."""
-    ends: dict[str, datetime] = {}
+def ahead(partitions: Iterable[Partition], now: datetime) -> Iterator[Sample]:
+    """How long each table has months for, one after the other from now on; 0 where this one is missing already."""
+    months: dict[str, dict[str, str]] = {}
     for one in partitions:
-        if one.attached and one.to_at is not None:
-            end = datetime.fromisoformat(one.to_at)
-            ends[one.table] = max(end, ends.get(one.table, end))
-    for table, end in sorted(ends.items()):
-        yield Sample("tailrace_partition_ahead_seconds", (end - now).total_seconds(), (("table", table),))
+        if one.attached and one.from_at is not None and one.to_at is not None:
+            months.setdefault(one.table, {})[one.from_at] = one.to_at
+    this_month = f"{now:%Y-%m}-01T00:00:00Z"
+    for table, ends in sorted(months.items()):
+        end = this_month
+        while end in ends:
+            end = ends[end]
+        # Not beyond what Python calls a date; nobody waits for the year 10000.
+        until = datetime.fromisoformat(end) if len(end) == len(this_month) else datetime.max.replace(tzinfo=UTC)
+        yield Sample("tailrace_partition_ahead_seconds", max(0.0, (until - now).total_seconds()), (("table", table),))
 
 
 def _progress(running: Iterable[Job]) -> Iterator[Sample]:
