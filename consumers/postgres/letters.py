@@ -55,8 +55,7 @@ class Letters:
         """Find the open letters that concern the batch; usually one statement that finds none."""
         spans = [(*tp, span.expected, span.reached) for tp, span in sorted(self.batch.spans.items())]
         columns = tuple(zip(*spans, strict=True))
-        asked = await self.session.fetch("has_letters", self.projection, *columns[:3])
-        if asked[0][0]:
+        if columns and (await self.session.fetch("has_letters", self.projection, *columns[:3]))[0][0]:
             await self._load_open(columns)
         await self._load_redriven()
         if self.batch.wake:

@@ -27,7 +27,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import murmur2
 
 from tailrace.errors import UnreachableError
-from tailrace.event_loop import expect_closed_transports
+from tailrace.event_loop import bear_lost_brokers
 from tailrace.producer.options import ProducerOptions
 
 CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json")
@@ -100,7 +100,7 @@ class Connection:
 
         Raises `UnreachableError` with the address and what to do.
         """
-        expect_closed_transports()
+        bear_lost_brokers()
         connection = cls(
             AIOKafkaProducer(
                 bootstrap_servers=bootstrap,
