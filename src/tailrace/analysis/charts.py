@@ -29,6 +29,8 @@ INK, MUTED, GRID = "#1f2933", "#667380", "#e4e8ec"
 SIZE_INCHES: Final = (10.0, 5.6)
 DPI: Final = 200
 LABEL_MAX: Final = 34
+SUBTITLE_MAX: Final = 115
+"""Characters of its size beside each other in a picture."""
 BARS_MAX: Final = 400
 RANKING_ROWS_MAX: Final = 40
 _STYLE: Final[Any] = {
@@ -119,7 +121,7 @@ def _figure(result: Result, plot: Plot, frame: Frame | None) -> "Figure":
         # Room above and below the axes, in shares of the height.
         figure.get_layout_engine().set(rect=(0.012, 0.06, 0.976, 0.80))  # type: ignore[union-attr,call-arg]  # constrained takes it
         figure.text(0.025, 0.945, frame.title, fontsize=17, fontweight="bold", va="center")
-        figure.text(0.025, 0.885, _clipped(frame.subtitle, 150), fontsize=9.5, color=MUTED, va="center")
+        figure.text(0.025, 0.885, _clipped(frame.subtitle, SUBTITLE_MAX), fontsize=9.5, color=MUTED, va="center")
         figure.text(0.025, 0.03, frame.footer, fontsize=8, color=MUTED, va="center")
     axes = figure.add_subplot()
     axes.set_axisbelow(True)
