@@ -1,0 +1,8 @@
+"""Compressed batches of the log within bounded memory, which aiokafka unpacks whole.
+
+`pieces` unpacks in steps, `batches` finds the records in them, `fetching` puts both into aiokafka's place.
+"""
+
+from tailrace.unpacking.fetching import bound_unpacking
+
+__all__ = ["bound_unpacking"]
