@@ -17,6 +17,7 @@ from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.consumers.errors import ConsumerError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Offsets, OnAssigned, OnRevoked
 from tailrace.settings import KafkaSettings
+from tailrace.unpacking import bound_unpacking
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ class KafkaLog:
     """A member of a consumer group that reads where it is told to, and nothing before it was told."""
 
     def __init__(self, bootstrap: str, group: str, settings: KafkaSettings) -> None:
+        bound_unpacking()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=group,

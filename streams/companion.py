@@ -12,6 +12,7 @@ from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.settings import Settings
 from tailrace.streams.records import Record
 from tailrace.streams.stream import Beside
+from tailrace.unpacking import bound_unpacking
 
 FETCH_MAX_BYTES: Final = 16 * 2**20
 PARTITION_FETCH_BYTES: Final = 4 * 2**20
@@ -40,6 +41,7 @@ class Companion:
             isolation_level="read_committed",
             request_timeout_ms=settings.kafka.request_timeout_ms,
         )
+        bound_unpacking()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.settings import KafkaSettings
 from tailrace.streams.records import Record
+from tailrace.unpacking import bound_unpacking
 
 FETCH_MAX_BYTES: Final = 16 * 2**20
 PARTITION_FETCH_BYTES: Final = 4 * 2**20
@@ -41,6 +42,7 @@ class Reader:
             isolation_level="read_committed",
             request_timeout_ms=settings.request_timeout_ms,
         )
+        bound_unpacking()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,

@@ -14,6 +14,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from tailrace.settings import KafkaSettings
+from tailrace.unpacking import bound_unpacking
 
 FETCH_MAX_BYTES: Final = 16 * 2**20
 PARTITION_FETCH_BYTES: Final = 4 * 2**20
@@ -28,6 +29,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         settings: KafkaSettings = transport.settings
         self._assignor = RoundRobinPartitionAssignor
+        bound_unpacking()
         return AIOKafkaConsumer(
             bootstrap_servers=transport.bootstrap,
             client_id=self.app.conf.broker_client_id,

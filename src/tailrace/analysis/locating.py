@@ -17,6 +17,7 @@ from tailrace.errors import NotFoundError, UnreachableError
 from tailrace.operations.topics import topic_partitions
 from tailrace.projections.registry import POSTGRES
 from tailrace.settings import Settings
+from tailrace.unpacking import bound_unpacking
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
@@ -54,6 +55,7 @@ def locate_event(settings: Settings, event_id: uuid.UUID, timeout_s: float) -> F
 async def _locate(settings: Settings, event_id: uuid.UUID) -> Found | None:
     kafka = resolve(settings).kafka
     partitions = await topic_partitions(settings, kafka, set(POSTGRES.topics))
+    bound_unpacking()
     reader = AIOKafkaConsumer(
         bootstrap_servers=kafka,
         enable_auto_commit=False,

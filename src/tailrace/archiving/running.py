@@ -22,6 +22,7 @@ from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.operations.topics import topic_partitions
 from tailrace.projections.registry import POSTGRES
 from tailrace.settings import Settings
+from tailrace.unpacking import bound_unpacking
 
 log = structlog.get_logger()
 
@@ -74,6 +75,7 @@ async def archive(
 async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group. Raises `UnreachableError`."""
     bootstrap = resolve(settings).kafka
+    bound_unpacking()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,

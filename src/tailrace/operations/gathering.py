@@ -22,6 +22,7 @@ from tailrace.projections.registry import PROJECTIONS
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event
 from tailrace.settings import Settings
+from tailrace.unpacking import bound_unpacking
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ async def gather(settings: Settings) -> int:
     """
     bootstrap = resolve(settings).kafka
     partitions = await topic_partitions(settings, bootstrap, {DEAD_LETTERS})
+    bound_unpacking()
     reader = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=settings.group(GROUP),

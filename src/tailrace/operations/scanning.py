@@ -15,6 +15,7 @@ from tailrace.errors import NotFoundError, UnreachableError
 from tailrace.operations.topics import topic_partitions
 from tailrace.schemas.catalogue import TOPICS
 from tailrace.settings import Settings
+from tailrace.unpacking import bound_unpacking
 
 FETCH_WAIT_MS: Final = 200
 FETCH_RECORDS_MAX: Final = 2_000
@@ -158,6 +159,7 @@ class _Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._bootstrap = resolve(settings).kafka
+        bound_unpacking()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             group_id=None,

@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError
 
+from tailrace.unpacking import bound_unpacking
+
 Place = tuple[str, int]
 """Topic (full name) and partition."""
 
@@ -32,6 +34,7 @@ async def first_waiting(bootstrap: str, positions: Mapping[Place, int], timeout_
     """The record at or behind each position; partitions without one, or that do not answer in time, are missing."""
     if not positions:
         return {}
+    bound_unpacking()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,

@@ -10,6 +10,7 @@ from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.consumers.kafka_log import FETCH_MAX_BYTES, PARTITION_FETCH_BYTES, KafkaLog
 from tailrace.consumers.log import Log, OnAssigned, OnRevoked
 from tailrace.settings import KafkaSettings, Settings
+from tailrace.unpacking import bound_unpacking
 
 Until = Mapping[TopicPartition, int]
 """By partition (full topic name) the offset before which it ends: the `next_offset` to be reached."""
@@ -98,6 +99,7 @@ class BoundedLog(KafkaLog):
     """
 
     def __init__(self, bootstrap: str, until: Until, settings: KafkaSettings, *, reads_ahead: bool = False) -> None:
+        bound_unpacking()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=None,

@@ -14,6 +14,7 @@ from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event, Refusal
 from tailrace.settings import Settings
+from tailrace.unpacking import bound_unpacking
 
 TOPICS: Final = ("activity", "conversations", "directory", "files", "signals")
 """What the read models are made of; `inbound` comes through the gateway into these."""
@@ -192,6 +193,7 @@ async def read_records(
     try:
         names = {settings.topic(topic): topic for topic in topics}
         partitions = await _partitions(settings, bootstrap_servers, names)
+        bound_unpacking()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap_servers,
             group_id=None,

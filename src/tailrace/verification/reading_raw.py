@@ -10,6 +10,7 @@ from tailrace.addresses import resolve
 from tailrace.errors import UnreachableError
 from tailrace.operations.topics import topic_partitions
 from tailrace.settings import Settings
+from tailrace.unpacking import bound_unpacking
 
 FETCH_BYTES_MAX: Final = 8 * 2**20
 POLL_RECORDS_MAX: Final = 5_000
@@ -25,6 +26,7 @@ async def read_raw(settings: Settings, topic: str, take: Callable[[ConsumerRecor
     """
     bootstrap = resolve(settings).kafka
     partitions = await topic_partitions(settings, bootstrap, [topic])
+    bound_unpacking()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
