@@ -14,8 +14,8 @@ from tailrace.schemas.event import Event, Refusal
 from tailrace.schemas.refusals import OWN_FAULTS
 
 KEPT_BYTES_MAX: Final = 32 * 2**20
-"""Of a refused value. The broker limits compressed bytes to 2 MiB; what these expand to may fit no column, and a dead
-letter that cannot be written would hold its partition for ever."""
+"""Of a refused value, should one come that `unpacking` did not shorten: it might fit no column, and a dead letter that
+cannot be written would hold its partition for ever."""
 
 
 class _Refused(NamedTuple):

@@ -17,9 +17,9 @@ from read_models import ReadModels
 from worker_process import PARTITIONS, WorkerProcess, caught_up, workers
 
 from tailrace.addresses import resolve
-from tailrace.consumers.postgres.letters import KEPT_BYTES_MAX
 from tailrace.operations.topics import apply_topics
 from tailrace.settings import Settings
+from tailrace.unpacking.batches import RECORD_BYTES_MAX
 from tailrace.verification.verify import verify
 
 SEED = 1
@@ -103,7 +103,7 @@ async def test_every_one_is_a_dead_letter_with_its_code_and_nothing_else_is(afte
 async def test_a_letter_holds_the_record_as_it_came_and_quotes_nothing(after: Aftermath):
     for place, poison in after.poison.items():
         letter = after.letters[place]
-        kept = poison.raw.value and poison.raw.value[:KEPT_BYTES_MAX]
+        kept = poison.raw.value and poison.raw.value[:RECORD_BYTES_MAX]
         assert (bytes(letter["raw"]), letter["key"]) == (kept, poison.raw.key)
         assert letter["attempts"] == 1
         assert "hello" not in letter["reason"]
