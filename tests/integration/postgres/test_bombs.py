@@ -45,11 +45,10 @@ async def test_neighbours_of_a_bomb_are_applied_and_the_worker_stays_small(
     live: Settings, start: Start, given: Given, codec: str
 ):
     channel, first = record_of(given.channel("c1")), record_of(given.posted("first"))
-    bombs = {f"behind {size}": bytes(size) for size in SIZES}
-    bombs |= {f"behind number {number}": b"x" * (MIB + 1) for number in range(HARDLY_TOO_LARGE)}
+    bombs = [*map(bytes, SIZES), *[b"x" * (MIB + 1)] * HARDLY_TOO_LARGE]
     values: list[bytes] = []
-    for name, bomb in bombs.items():
-        values += [bomb, record_of(given.posted(name)).value or b""]
+    for number, bomb in enumerate(bombs):
+        values += [bomb, record_of(given.posted(f"n{number}")).value or b""]
     producer = AIOKafkaProducer(
         bootstrap_servers=resolve(live).kafka,
         compression_type=codec,
@@ -71,7 +70,7 @@ async def test_neighbours_of_a_bomb_are_applied_and_the_worker_stays_small(
         applied = conn.execute("SELECT count(*) FROM collab.messages").fetchone()
     expected = {
         (place.partition, base + 2 * number): ("E_SIZE", min(len(bomb), RECORD_BYTES_MAX))
-        for number, bomb in enumerate(bombs.values())
+        for number, bomb in enumerate(bombs)
     }
     letters: Letters = {(partition, offset): (code, size) for partition, offset, code, size in found}
     assert letters == expected
