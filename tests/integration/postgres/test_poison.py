@@ -23,8 +23,8 @@ from tailrace.unpacking.batches import RECORD_BYTES_MAX
 from tailrace.verification.verify import verify
 
 SEED = 1
-RSS_MAX_MIB = 768
-"""Of a worker that holds a batch, the next one and a fetch, each with records that expand to 48 MiB."""
+RSS_MAX_MIB = 400
+"""Of a worker that holds a batch, the next one and a fetch, with records that would expand to 48 MiB each."""
 
 Place = tuple[str, int, int]
 
