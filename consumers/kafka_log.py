@@ -66,6 +66,8 @@ class KafkaLog:
             metadata_max_age_ms=30_000,
             check_crcs=True,
         )
+        self._next: dict[KafkaPartition, int] = {}
+        """What comes after the records that were given out last."""
 
     async def start(self, topics: Iterable[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
         """Join the group. Topics must exist: a missing one would be ignored without a word."""
@@ -84,12 +86,19 @@ class KafkaLog:
         for tp in self._assigned(partitions):
             self._consumer.pause(tp)
             self._consumer.seek(tp, 0)
+            self._next.pop(tp, None)
 
     def read_from(self, positions: Mapping[TopicPartition, int]) -> None:
         """Fetch from these offsets on; partitions that are no longer assigned are passed over."""
         for tp in self._assigned(positions):
-            self._consumer.seek(tp, positions[TopicPartition(tp.topic, tp.partition)])
+            self._next[tp] = positions[TopicPartition(tp.topic, tp.partition)]
+            self._consumer.seek(tp, self._next[tp])
             self._consumer.resume(tp)
+
+    def _read_again(self) -> None:
+        """Go back to what was given out last: a batch that cannot be read takes with it what others had given."""
+        for tp in self._next.keys() & self._consumer.assignment():
+            self._consumer.seek(tp, self._next[tp])
 
     def _assigned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
         assigned = self._consumer.assignment()
@@ -126,7 +135,9 @@ class KafkaLog:
         except NoOffsetForPartitionError:
             return {}  # assigned this moment and not held yet; the claim will say where to read
         except (KafkaError, OSError) as error:
+            self._read_again()
             raise LogUnreachableError(type(error).__name__) from error
+        self._next |= {tp: records[-1].offset + 1 for tp, records in found.items() if records}
         return {
             TopicPartition(tp.topic, tp.partition): [
                 Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records

@@ -3,9 +3,12 @@
 import asyncio
 
 import pytest
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import CorruptRecordException, KafkaError
 
-from tailrace.consumers.errors import ConsumerError
+from tailrace.consumers.batch import TopicPartition
+from tailrace.consumers.errors import ConsumerError, LogUnreachableError
 from tailrace.consumers.kafka_log import KafkaLog
 
 
@@ -24,8 +27,53 @@ async def test_a_client_that_has_died_ends_the_worker_instead_of_standing_still(
     setattr(holder, part[1], task)
     setattr(client, part[0], holder)
     log = object.__new__(KafkaLog)
-    log.__dict__["_consumer"] = client
+    log.__dict__ |= {"_consumer": client, "_next": {}}
 
     with pytest.raises(ConsumerError, match="stopped reading"):
         await log.fetch(10, 1)
     assert isinstance(task.exception(), KafkaError)
+
+
+class Breaking:
+    """A client that gives out records of one partition, and then meets a batch of another that it cannot read."""
+
+    def __init__(self) -> None:
+        self.positions = {GOOD: 0, BROKEN: 0}
+
+    def assignment(self) -> set[KafkaPartition]:
+        return set(self.positions)
+
+    def seek(self, partition: KafkaPartition, offset: int) -> None:
+        self.positions[partition] = offset
+
+    def resume(self, partition: KafkaPartition) -> None:
+        pass
+
+    pause = resume
+
+    async def getmany(self, **_: object) -> dict[KafkaPartition, list[ConsumerRecord]]:
+        first = self.positions[GOOD]
+        self.positions[GOOD] = first + 3
+        if first >= 3:
+            raise CorruptRecordException("after the other one's records were taken")
+        return {GOOD: [record(offset) for offset in range(first, first + 3)], BROKEN: []}
+
+
+GOOD, BROKEN = KafkaPartition("t", 0), KafkaPartition("t", 1)
+
+
+def record(offset: int) -> ConsumerRecord:
+    return ConsumerRecord("t", 0, offset, 0, 1, b"k", b"v", None, 1, 1, ())
+
+
+async def test_what_a_broken_batch_of_another_partition_took_with_it_is_read_again():
+    client = Breaking()
+    log = object.__new__(KafkaLog)
+    log.__dict__ |= {"_consumer": client, "_next": {}}
+    log.read_from({TopicPartition("t", 0): 0, TopicPartition("t", 1): 40})
+
+    found = await log.fetch(10, 100)
+    assert [one.offset for one in found[TopicPartition("t", 0)]] == [0, 1, 2]
+    with pytest.raises(LogUnreachableError):
+        await log.fetch(10, 100)
+    assert client.positions == {GOOD: 3, BROKEN: 40}
