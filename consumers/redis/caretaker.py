@@ -1,8 +1,8 @@
 """What the Redis worker does beside applying: notices that Redis has lost its memory and fills it, and tidies up.
 
-A key of ours says `ready` with the generation that filled the caches and the server's run id. It goes with them when
-somebody empties Redis, and does not fit any more after a restart or a fail-over; in both cases everything is filled
-again, by the one worker that gets hold of the rebuild.
+Marks of ours (`state.py`) say `ready` with the generation that filled the caches and who had them then. They go with
+them when somebody empties Redis, and do not fit any more after a restart or a fail-over; in both cases everything is
+filled again, by the one worker that gets hold of the rebuild.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from tailrace.consumers.redis.filling import Filler, LostRebuildError, Rebuild
 from tailrace.consumers.redis.reading import Reader, births_of
+from tailrace.consumers.redis.state import CacheState, Seen
 from tailrace.consumers.redis.store import Store
 from tailrace.consumers.redis.writing import CacheWriter, Clock, utc_now
 from tailrace.errors import UnreachableError
@@ -46,6 +47,7 @@ class Caretaker:
         self.store = Store(url, cluster=settings.redis.cluster)
         self._keys = Keys(settings.redis.key_prefix, settings.redis.cluster)
         self._writer = CacheWriter(self.store, self._keys, clock)
+        self._state = CacheState(self.store, self._keys)
         self._connection: asyncpg.Connection | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -72,26 +74,22 @@ class Caretaker:
 
     async def look(self) -> bool:
         """Whether the caches are complete; fills them if they are not and nobody else does."""
-        identity = await self.store.identity()
-        state = text(await self.store.one("GET", self._keys.state, key=self._keys.state))
-        if is_ready(state, identity):
+        seen = await self._state.look()
+        if seen.is_ready:
             await self._go_on()
             return True
         reader = await self._reader()
-        rebuild = await self._take(reader, state, identity)
+        rebuild = await self._take(reader, seen)
         if rebuild is None:
             return False
-        filling = f"filling:{rebuild.generation}:{identity}"
-        if state != filling:
+        if not await self._state.fill(rebuild.generation, seen):
             rebuild.stage, rebuild.after_key, rebuild.done = 0, "", 0
-            await self.store.one("SET", self._keys.state, filling, key=self._keys.state)
         log.warning("caches_filling", generation=rebuild.generation, stage=rebuild.stage)
         try:
             await Filler(reader, self._writer, self._owner, self._clock).run(rebuild)
         except LostRebuildError:
             return False
-        swap = ("state_swap", (self._keys.state,), (filling, f"ready:{rebuild.generation}:{identity}"))
-        is_whole = bool((await self.store.call([swap]))[0] == b"OK")
+        is_whole = await self._state.finish(rebuild.generation, seen)
         log.info("caches_filled", generation=rebuild.generation, keys=rebuild.done, is_whole=is_whole)
         return is_whole
 
@@ -107,14 +105,14 @@ class Caretaker:
                         await Filler(reader, self._writer, self._owner, self._clock).run(rebuild)
                         log.info("caches_filled", generation=rebuild.generation, keys=rebuild.done, is_whole=True)
 
-    async def _take(self, reader: Reader, state: str, identity: str) -> Rebuild | None:
+    async def _take(self, reader: Reader, seen: Seen) -> Rebuild | None:
         """The rebuild of everything to go on with: one that was abandoned, else a new one; None if somebody has it."""
         for row in await reader.fetch("unfinished_rebuilds", HELD_S):
             if row["scope"] == "everything":
                 if row["is_held"] and row["owner"] != self._owner:
                     return None
                 return await self._taken(reader, row)
-        reason = "restarted" if state and identity not in state else "empty"
+        reason = "empty" if seen.is_empty or seen.is_known else "restarted"
         made = await reader.fetch("open_rebuild", "everything", None, reason, self._owner)
         return Rebuild(made[0]["generation"], "everything", None) if made else None
 
@@ -158,14 +156,3 @@ class Caretaker:
         """Close all connections."""
         self.discard()
         await self.store.close()
-
-
-def text(value: object) -> str:
-    """An answer of Redis as text; "" for none."""
-    return value.decode() if isinstance(value, bytes) else str(value or "")
-
-
-def is_ready(state: str, identity: str) -> bool:
-    """Whether this state of the caches says that they are complete, on this very server."""
-    kind, _, rest = state.partition(":")
-    return kind == "ready" and rest.partition(":")[2] == identity

@@ -1,7 +1,7 @@
 """Progress of a projection that follows another: it reads what the leader has written, so it waits for it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import asyncpg
 
@@ -32,13 +32,20 @@ class FollowerProgress(ProgressStore):
         self._follower_settings = settings
         self._leader = leader
         self._may_skip: frozenset[str] = frozenset()
+        self._check: Callable[[], Awaitable[None]] | None = None
 
     def may_skip_in(self, topics: Iterable[str]) -> None:
         """In these topics (full names), records that retention has removed are of no use to this projection."""
         self._may_skip = frozenset(topics)
 
+    def check_before_claims(self, check: Callable[[], Awaitable[None]]) -> None:
+        """Let `check` raise what keeps this worker from beginning at all."""
+        self._check = check
+
     async def claim(self, beginnings: Mapping[TopicPartition, int], owner: str) -> dict[TopicPartition, Claim]:
         """Claim as always, but pass over lost records where they may be skipped instead of halting there."""
+        if self._check is not None:
+            await self._check()
         claims = await super().claim(beginnings, owner)
         reader = await self.reader()
         for partition, claim in claims.items():

@@ -5,12 +5,16 @@ are of the newest state, and writes are refused where Redis holds something newe
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
 
 from tailrace.consumers.batch import Batch, Outcome
 from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.postgres import sink as postgres
 from tailrace.consumers.redis.following import FollowerProgress
 from tailrace.consumers.redis.reading import Reader, Wanted
+from tailrace.consumers.redis.state import CacheState
 from tailrace.consumers.redis.store import RETRYABLE, Store
 from tailrace.consumers.redis.writing import CacheWriter, Clock, utc_now
 from tailrace.consumers.redriven import redriven_from
@@ -18,6 +22,8 @@ from tailrace.errors import UnreachableError
 from tailrace.projections.caches import Keys, add_whole_key, dirty_of, fold_living, newest_typing, recent_posts
 from tailrace.projections.registry import POSTGRES, Projection
 from tailrace.settings import Settings
+
+log = structlog.get_logger()
 
 
 class Expansion:
@@ -54,8 +60,11 @@ class RedisSink:
         self.progress.may_skip_in([topics["signals"]])
         self.store = Store(url, cluster=settings.redis.cluster)
         self.writer = CacheWriter(self.store, Keys(settings.redis.key_prefix, settings.redis.cluster), clock)
+        self.progress.check_before_claims(self._may_be_used)
         self._clock = clock
-        self._is_checked = False
+        self._server: str | None = None
+        self._generation = 0
+        """Who had the keys when they were looked at last, and the newest generation that was written there."""
 
     def is_retryable(self, error: BaseException) -> bool:
         """Whether the same call may well succeed when made again."""
@@ -82,9 +91,7 @@ class RedisSink:
         by the projection `postgres`. Raises `FencedError` with nothing moved: what was written was right whoever wrote
         it. Raises `PreconditionError` where Redis evicts keys without a lifetime.
         """
-        if not self._is_checked:
-            await self.store.check_policy()
-            self._is_checked = True
+        await self._look_at_server()
         await self.progress.leader_has_applied(batch.spans)
         reader = await self.progress.reader()
         now = self._clock()
@@ -101,7 +108,29 @@ class RedisSink:
         await self.writer.refresh(reader, wanted, expand=expansion)
         if await self.writer.unread.give_birth(reader, births):
             raise UnreachableError("Redis goes on losing unread counts while they are written", fix="tailrace doctor")
+        self._generation = max(self._generation, reader.generation)
         crash_point("cached")
         refused = await self.progress.move(batch, self.topics)
         crash_point("followed")
         return Outcome(events=len(batch.events), refused=refused)
+
+    async def _may_be_used(self) -> None:
+        """Raise `PreconditionError` for a server that must not be used; one that does not answer is asked again."""
+        with suppress(*RETRYABLE, OSError, TimeoutError):
+            await self._look_at_server()
+
+    async def _look_at_server(self) -> None:
+        """Check a server that was not there before.
+
+        A primary that was deposed takes writes for as long as it does not know of it. What we wrote there was not yet
+        in the caches' new place when that was filled, if the fill began before we read it: then it must be filled once
+        more.
+        """
+        identity = await self.store.identity()
+        if identity == self._server:
+            return
+        await self.store.check_policy()
+        if self._server is not None:
+            is_doubted = await CacheState(self.store, self.writer.keys).doubt(self._generation)
+            log.warning("redis_changed", generation=self._generation, is_doubted=is_doubted)
+        self._server = identity

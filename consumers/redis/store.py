@@ -5,41 +5,29 @@ reconnecting, TLS and authentication stay the library's. A call that is cancelle
 that nobody read would be taken for the next one's.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
 import structlog
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.crc import key_slot
-from redis.exceptions import (
-    BusyLoadingError,
-    ReadOnlyError,
-    ResponseError,
-    TryAgainError,
-)
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError, TryAgainError
 
+from tailrace.consumers.redis.nodes import RETRYABLE, Argument, Node, Nodes
 from tailrace.errors import PreconditionError
+
+__all__ = ["RETRYABLE", "Argument", "Call", "Store"]
 
 log = structlog.get_logger()
 
 CALLS_MAX: Final = 1_000
 """Calls that are sent before their answers are read."""
-CONNECTIONS_MAX: Final = 8
-CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 15.0
-RETRYABLE: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, TryAgainError)
+REDIRECTS_MAX: Final = 8
+"""Times that a command is sent elsewhere, or again while its keys are being moved."""
+PAUSE_S: Final = 0.02
+"""Before what met keys that are being moved is sent again; each time longer."""
 
-Argument = str | bytes | int
 Call = tuple[str, tuple[str, ...], Sequence[Argument]]
 """(function, keys, arguments); the first key decides the slot."""
 
@@ -58,13 +46,8 @@ class Store:
     """The server (or cluster) at one address. Raises what `RETRYABLE` holds where it does not answer."""
 
     def __init__(self, url: str, *, cluster: bool = False) -> None:
-        options: dict[str, Any] = {
-            "socket_timeout": ANSWER_TIMEOUT_S,
-            "socket_connect_timeout": CONNECT_TIMEOUT_S,
-            "health_check_interval": 0,
-        }
-        self._cluster: RedisCluster | None = RedisCluster.from_url(url, **options) if cluster else None
-        self._pool = ConnectionPool.from_url(url, max_connections=CONNECTIONS_MAX, **options)
+        self.is_cluster = cluster
+        self._nodes = Nodes(url, cluster=cluster)
 
     async def call(self, calls: Iterable[Call]) -> list[Any]:
         """Answers of function calls, in their order. A function that failed raises `ResponseError`."""
@@ -74,15 +57,24 @@ class Store:
         return await self.run(commands, [command[3] for command in commands])
 
     async def run(self, commands: Sequence[Sequence[Argument]], keys: Sequence[Any]) -> list[Any]:
-        """Answers of commands; `keys` names for each of them a key of the slot it belongs to."""
+        """Answers of commands; `keys` names for each of them a key of the slot it belongs to.
+
+        Where slots move meanwhile, some commands come later than others that follow them.
+        """
         answers: list[Any] = [None] * len(commands)
-        for node, places in (await self._by_node(keys)).items():
-            for start in range(0, len(places), CALLS_MAX):
-                part = places[start : start + CALLS_MAX]
-                found = await self._send(node, [commands[place] for place in part])
-                for place, answer in zip(part, found, strict=True):
+        left: Collection[int] = range(len(commands))
+        for attempt in range(REDIRECTS_MAX):
+            for node, places in (await self._by_node(keys, left)).items():
+                found = await self._send(node, [commands[place] for place in places])
+                for place, answer in zip(places, found, strict=True):
                     answers[place] = answer
-        return answers
+            await self._follow(commands, left, answers)
+            left = [place for place in left if isinstance(answers[place], MovedError | TryAgainError)]
+            if not left:
+                break
+            if any(isinstance(answers[place], TryAgainError) for place in left):
+                await asyncio.sleep(PAUSE_S * (attempt + 1))
+        return self._settled(answers)
 
     async def one(self, *command: Argument, key: str) -> Any:
         """Answer of one command about one key."""
@@ -90,111 +82,119 @@ class Store:
 
     async def everywhere(self, *command: Argument) -> list[Any]:
         """Answers of one command by every primary node."""
-        return [(await self._send(node, [command]))[0] for node in await self._nodes()]
+        return [self._settled(await self._send(node, [command]))[0] for node in await self._nodes.primaries()]
 
     async def scan(self, match: str, count: int = 1_000) -> AsyncIterator[list[bytes]]:
-        """Keys by pattern, page by page; some may come twice, and those made meanwhile may be missing."""
-        for node in await self._nodes():
+        """Keys by pattern, page by page; some may come twice, and those made or moved meanwhile may be missing."""
+        for node in await self._nodes.primaries():
             cursor: bytes = b"0"
             while True:
-                cursor, page = (await self._send(node, [("SCAN", cursor, "MATCH", match, "COUNT", count)]))[0]
+                scan = ("SCAN", cursor, "MATCH", match, "COUNT", count)
+                cursor, page = self._settled(await self._send(node, [scan]))[0]
                 yield page
                 if cursor in {b"0", "0"}:
                     break
 
     async def identity(self) -> str:
-        """Run ids of the servers: another one means a restart or a fail-over, after which anything may be missing."""
+        """Who has the keys: another answer means a restart or a fail-over, after which anything may be missing.
+
+        The run id of each primary, and the replication id it began with: that one is new also where a server has become
+        a replica and primary again. Raises `ReadOnlyError` where we are still connected to a primary of before.
+        """
+        self._nodes.forget()
         found = []
-        for text in await self.everywhere("INFO", "server"):
-            lines = text.decode().splitlines()
-            found += [line.partition(":")[2] for line in lines if line.startswith("run_id:")]
+        for text in await self.everywhere("INFO", "server", "replication"):
+            told = dict(line.partition(":")[::2] for line in text.decode().splitlines())
+            if told.get("role") != "master":
+                await self._nodes.idle_connections_dropped()
+                raise ReadOnlyError("connected to a replica")
+            found.append(f"{told['run_id']}.{told.get('master_replid', '')}")
         return ",".join(sorted(found))
 
     async def check_policy(self) -> None:
-        """Raise `PreconditionError` where the server evicts keys that have no lifetime: lists would just vanish."""
-        for text in await self.everywhere("INFO", "memory"):
-            for line in text.decode().splitlines():
-                if line.startswith("maxmemory_policy:allkeys"):
-                    raise PreconditionError(
-                        f"Redis evicts keys without a lifetime ({line.partition(':')[2].strip()})",
-                        fix="set maxmemory-policy to noeviction or one of volatile-*",
-                    )
+        """Raise `PreconditionError` where a server evicts keys that have no lifetime: lists would just vanish.
+
+        So, too, where the settings do not say that it belongs to a cluster: a key and its guard would be apart.
+        """
+        for text in await self.everywhere("INFO", "memory", "cluster"):
+            told = dict(line.partition(":")[::2] for line in text.decode().splitlines())
+            policy = told.get("maxmemory_policy", "")
+            if policy.startswith("allkeys"):
+                raise PreconditionError(
+                    f"Redis evicts keys without a lifetime ({policy})",
+                    fix="set maxmemory-policy to noeviction or one of volatile-*",
+                )
+            if told.get("cluster_enabled") == "1" and not self.is_cluster:
+                raise _is_clustered()
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pool.disconnect()
-        if self._cluster is not None:
-            await self._cluster.aclose()
+        await self._nodes.close()
 
-    async def _nodes(self) -> list[Any]:
-        if self._cluster is None:
-            return [None]
-        await self._cluster.initialize()
-        return list(self._cluster.get_primaries())
+    async def _by_node(self, keys: Sequence[Any], places: Iterable[int]) -> dict[Node, list[int]]:
+        if not self.is_cluster:
+            return {None: list(places)} if keys else {}
+        found: dict[Node, list[int]] = {}
+        for place in places:
+            found.setdefault(await self._nodes.owner(_bytes(keys[place])), []).append(place)
+        return found
 
-    async def _by_node(self, keys: Sequence[Any]) -> dict[Any, list[int]]:
-        if self._cluster is None:
-            return {None: list(range(len(keys)))} if keys else {}
-        await self._cluster.initialize()
-        places: dict[Any, list[int]] = {}
-        for place, key in enumerate(keys):
-            node = self._cluster.nodes_manager.get_node_from_slot(key_slot(_bytes(key)))
-            places.setdefault(node, []).append(place)
-        return places
-
-    async def _send(self, node: Any, commands: list[Sequence[Argument]]) -> list[Any]:
-        answers = await self._exchange(node, commands)
-        if any(_is_unknown_function(answer) for answer in answers):
-            log.info("functions_loaded", library=LIBRARY_NAME)
-            loaded = await self._exchange(node, [("FUNCTION", "LOAD", "REPLACE", LIBRARY_TEXT)])
-            _raise_first(loaded)
-            again = [place for place, answer in enumerate(answers) if _is_unknown_function(answer)]
-            for place, answer in zip(again, await self._exchange(node, [commands[i] for i in again]), strict=True):
+    async def _follow(self, commands: Sequence[Sequence[Argument]], places: Iterable[int], answers: list[Any]) -> None:
+        """Take note of new owners; send what met a slot on its way to where the slot goes."""
+        if not self.is_cluster:
+            return
+        asked: dict[Node, list[int]] = {}
+        for place in places:
+            answer = answers[place]
+            if isinstance(answer, MovedError):
+                self._nodes.moved(answer)
+            elif isinstance(answer, AskError):
+                asked.setdefault((answer.host, answer.port), []).append(place)
+        for node, those in asked.items():
+            found = await self._send(node, [commands[place] for place in those], is_asking=True)
+            for place, answer in zip(those, found, strict=True):
                 answers[place] = answer
-        _raise_first(answers)
+
+    async def _send(self, node: Node, commands: Sequence[Sequence[Argument]], *, is_asking: bool = False) -> list[Any]:
+        """Answers of one server, page by page; where it lacks our functions they are loaded."""
+        answers: list[Any] = []
+        for start in range(0, len(commands), CALLS_MAX):
+            part = commands[start : start + CALLS_MAX]
+            found = await self._exchange(node, part, is_asking=is_asking)
+            again = [place for place, answer in enumerate(found) if _is_unknown_function(answer)]
+            if again:
+                log.info("functions_loaded", library=LIBRARY_NAME)
+                self._settled(await self._nodes.exchange(node, [("FUNCTION", "LOAD", "REPLACE", LIBRARY_TEXT)]))
+                late = await self._exchange(node, [part[place] for place in again], is_asking=is_asking)
+                for place, answer in zip(again, late, strict=True):
+                    found[place] = answer
+            answers += found
         return answers
 
-    async def _exchange(self, node: Any, commands: list[Sequence[Argument]]) -> list[Any]:
-        async with self._connection(node) as connection:
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            return [await _read(connection) for _ in commands]
+    async def _exchange(self, node: Node, commands: Sequence[Sequence[Argument]], *, is_asking: bool) -> list[Any]:
+        if not is_asking:
+            return await self._nodes.exchange(node, commands)
+        both = [one for command in commands for one in (("ASKING",), command)]
+        return (await self._nodes.exchange(node, both))[1::2]
 
-    @asynccontextmanager
-    async def _connection(self, node: Any) -> AsyncIterator[AbstractConnection]:
-        if node is None:
-            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # its decorator is
-        else:
-            connection = node.acquire_connection()
-            await connection.connect()
-        try:
-            yield connection
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            if node is None:
-                await self._pool.release(connection)
-            else:
-                node.release(connection)
+    def _settled(self, answers: list[Any]) -> list[Any]:
+        """Return the answers; raise the first that is an error."""
+        for answer in answers:
+            if isinstance(answer, MovedError) and not self.is_cluster:
+                raise _is_clustered() from answer
+            if isinstance(answer, Exception):
+                if isinstance(answer, RETRYABLE):
+                    self._nodes.forget()
+                raise answer
+        return answers
 
 
-async def _read(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except RETRYABLE:
-        raise
-    except ResponseError as error:
-        return error
+def _is_clustered() -> PreconditionError:
+    return PreconditionError("this Redis is a cluster", fix="TAILRACE_REDIS__CLUSTER=true")
 
 
 def _is_unknown_function(answer: Any) -> bool:
     return isinstance(answer, ResponseError) and "Function not found" in str(answer)
-
-
-def _raise_first(answers: Iterable[Any]) -> None:
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
 
 
 def _bytes(key: Any) -> bytes:

@@ -11,9 +11,9 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from tailrace.addresses import resolve
-from tailrace.consumers.redis.caretaker import is_ready, text
 from tailrace.consumers.redis.filling import NOBODY, PAGE_CHANNELS, PAGE_USERS, Filler, Rebuild
 from tailrace.consumers.redis.reading import Reader, Wanted
+from tailrace.consumers.redis.state import CacheState
 from tailrace.consumers.redis.store import Store
 from tailrace.consumers.redis.writing import CacheWriter, Clock, utc_now
 from tailrace.errors import PreconditionError, UnreachableError
@@ -183,8 +183,7 @@ async def are_whole(settings: Settings) -> bool:
     """Whether a worker has filled the caches since Redis was last emptied, restarted or failed over."""
     store = Store(resolve(settings).redis, cluster=settings.redis.cluster)
     try:
-        key = Keys(settings.redis.key_prefix, settings.redis.cluster).state
-        return is_ready(text(await store.one("GET", key, key=key)), await store.identity())
+        return (await CacheState(store, Keys(settings.redis.key_prefix, settings.redis.cluster)).look()).is_ready
     except (RedisError, OSError):
         return False
     finally:
