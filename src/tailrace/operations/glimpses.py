@@ -23,14 +23,16 @@ Seen = dict[str, dict[str, Any] | None]
 async def keys_seen(settings: Settings, names: Sequence[str]) -> Seen:
     """Which keys exist, of what type, with their seconds to live (None: for ever). Names with a `*` are unknown."""
     from redis.asyncio import Redis
-    from redis.exceptions import RedisError
+    from redis.asyncio.cluster import RedisCluster
+    from redis.exceptions import RedisClusterException, RedisError
 
     asked = [name for name in names if "*" not in name]
     found: Seen = dict.fromkeys(names)
     if not asked:
         return found
     try:
-        async with Redis.from_url(
+        connect: Any = RedisCluster.from_url if settings.redis.cluster else Redis.from_url
+        async with connect(
             resolve(settings).redis,
             decode_responses=True,
             socket_timeout=TIMEOUT_S,
@@ -41,7 +43,7 @@ async def keys_seen(settings: Settings, names: Sequence[str]) -> Seen:
                 ttl = await client.ttl(name)
                 there = {"exists": True, "type": kind, "ttl_seconds": ttl if ttl >= 0 else None}
                 found[name] = {"exists": False} if kind == "none" else there
-    except (RedisError, OSError, TailraceError) as error:
+    except (RedisError, RedisClusterException, OSError, TailraceError) as error:
         log.warning("redis_not_asked", error=type(error).__name__)
     return found
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import orjson
 import redis
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException
 
 from tailrace.addresses import resolve
 from tailrace.errors import UnreachableError
@@ -38,6 +39,8 @@ TYPES: Final = {"recent_messages": "list", "unread_counts": "hash"}
 TIMES: Final = frozenset({"created_at", "edited_at", "last_activity", "last_seen", "connected_at"})
 PREFIX: Final = "redis."
 """In front of the families' names in the report."""
+_FAILURES: Final = (redis.RedisError, RedisClusterException)
+"""The second is no kind of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,16 @@ class RedisKeys:
         try:
             self._client: Any = connect(url, socket_timeout=15, socket_connect_timeout=5)
             self._client.ping()
-        except redis.RedisError as error:
+        except _FAILURES as error:
             raise UnreachableError(f"Redis: {type(error).__name__}", fix="tailrace doctor") from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._client.close()
+        if isinstance(error, _FAILURES):
+            raise UnreachableError(f"Redis: {type(error).__name__}", fix="tailrace doctor") from error
 
     def now(self) -> datetime:
         """The server's clock, aware UTC."""
