@@ -137,6 +137,10 @@ class TcpProxy:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def lead_to(self, port: int) -> None:
+        """Pass connections that come from now on to another server; those that are there stay where they are."""
+        self._upstream = self._upstream[0], port
+
     def heal(self) -> None:
         """Let everything pass again; what was held in a black hole goes on."""
         self.refuses = False

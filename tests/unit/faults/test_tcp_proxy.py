@@ -83,6 +83,20 @@ async def test_a_cut_resets_the_connection_and_new_ones_pass(wire: Wire):
     writer.close()
 
 
+async def test_new_connections_can_be_led_elsewhere_and_the_old_ones_stay(wire: Wire):
+    async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"other")
+        writer.close()
+
+    await wire.ask(b"a")
+    async with await asyncio.start_server(other, "127.0.0.1", 0) as server:
+        wire.proxy.lead_to(server.sockets[0].getsockname()[1])
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.proxy.port)
+        assert await reader.read() == b"other"
+        assert await wire.ask(b"b") == b"b"
+        writer.close()
+
+
 async def test_one_connection_can_be_cut_and_the_others_live(wire: Wire):
     await wire.ask(b"a")
     (ours,) = wire.proxy.links
