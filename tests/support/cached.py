@@ -1,7 +1,9 @@
 """The caches of one instance: apply a log to PostgreSQL and Redis batch by batch, compare every key with the fold."""
 
+import asyncio
 import random
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,29 +12,35 @@ import asyncpg
 import redis
 from contract_events import CloudEvent, rfc3339
 from read_models import Log, Reader, ReadModels, partition_of
+from redis.cluster import RedisCluster
 
 from tailrace.addresses import resolve
 from tailrace.consumers.batch import Record
-from tailrace.consumers.redis.caretaker import Caretaker
+from tailrace.consumers.redis.caretaker import FAULTS, Caretaker
 from tailrace.consumers.redis.reading import Reader as CacheReader
 from tailrace.consumers.redis.sink import RedisSink
+from tailrace.projections.caches import Keys
 from tailrace.projections.registry import REDIS
 from tailrace.schemas.event import Event
+from tailrace.settings import Settings
 from tailrace.verification.compare_redis import IDS, RedisKeys, compare_family
 from tailrace.verification.fold import fold
 from tailrace.verification.fold_caches import fold_caches
 
+FILL_S = 30
 READ_TOPICS = frozenset(REDIS.topics)
 
 
 class Cached:
-    """Keys of one instance in the shared Redis, beside the read models they are read from."""
+    """Keys of one instance, where `settings` say, else in the shared Redis; and the read models they are read from."""
 
-    def __init__(self, models: ReadModels) -> None:
+    def __init__(self, models: ReadModels, settings: Settings | None = None) -> None:
         self.models = models
-        self.settings = models.settings
+        self.settings = settings or models.settings
         self.url = resolve(self.settings).redis
-        self.redis = redis.Redis.from_url(self.url, decode_responses=True)
+        connect: Any = RedisCluster.from_url if self.settings.redis.cluster else redis.Redis.from_url
+        self.redis = connect(self.url, decode_responses=True)
+        self.keys = Keys(self.settings.redis.key_prefix, self.settings.redis.cluster)
         self.prefix = self.settings.redis.key_prefix
 
     def sink(self) -> RedisSink:
@@ -53,8 +61,10 @@ class Cached:
 
     def empty(self) -> None:
         """What FLUSHALL does, to the keys of this instance."""
-        if names := list(self.redis.scan_iter(match=f"{self.prefix}*", count=1_000)):
-            self.redis.delete(*names)
+        with self.redis.pipeline(transaction=False) as pipe:
+            for name in self.redis.scan_iter(match=f"{self.prefix}*", count=1_000):
+                pipe.delete(name)
+            pipe.execute()
 
     def clear(self) -> None:
         """Empty everything, in both stores."""
@@ -62,11 +72,15 @@ class Cached:
         self.empty()
 
     async def fill(self) -> None:
-        """Let a caretaker look until the caches are whole."""
+        """Let a caretaker look until the caches are whole; it goes on when a server is away."""
         caretaker = self.caretaker()
         try:
-            while not await caretaker.look():
-                pass
+            async with asyncio.timeout(FILL_S):
+                while True:
+                    with suppress(*FAULTS):
+                        if await caretaker.look():
+                            break
+                    await asyncio.sleep(0.01)
         finally:
             await caretaker.close()
 
@@ -99,7 +113,7 @@ class Cached:
 
     def value(self, family: str, *ids: str) -> Any:
         """What a key holds, as its type gives it; None where there is none."""
-        name = ":".join((f"{self.prefix}{family}", *ids))
+        name = self.keys.name(family, *ids)
         match self.redis.type(name):
             case "list":
                 return self.redis.lrange(name, 0, -1)
