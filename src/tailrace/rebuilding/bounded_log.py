@@ -111,6 +111,7 @@ class BoundedLog(KafkaLog):
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             check_crcs=True,
         )
+        self._next = {}
         self._window = Window(until)
         self._reads_ahead = reads_ahead
 

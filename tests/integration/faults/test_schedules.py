@@ -29,9 +29,9 @@ def servers(stack_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
 def test_a_seed_is_a_schedule_of_at_least_five_faults():
     assert schedule(7, EVENTS, span_s=SPAN_S) == schedule(7, EVENTS, span_s=SPAN_S)
     kinds = {seed: {fault.kind for fault in schedule(seed, EVENTS, span_s=SPAN_S).faults} for seed in range(80)}
-    assert len({kind for found in kinds.values() for kind in found}) == 18
+    assert len({kind for found in kinds.values() for kind in found}) == 20
     assert all(len(schedule(seed, EVENTS, span_s=SPAN_S).faults) >= 5 for seed in range(80))
-    assert kinds[SEEDS[0]] & {"flush_redis"}
+    assert kinds[SEEDS[0]] & {"flush_redis", "crash_redis"}
     assert kinds[SEEDS[1]] & set(RESTARTS)
 
 
