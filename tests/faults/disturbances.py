@@ -16,6 +16,7 @@ from schedules import Fault
 from tcp_proxy import BOTH, Conditions, Link, TcpProxy, Way
 
 from tailrace.addresses import resolve
+from tailrace.errors import UnreachableError
 from tailrace.settings import Settings
 
 DISTURBED_S = 2.0
@@ -29,7 +30,7 @@ CRASHES = {
 }
 FOLLOWERS_OF = {"redis": "redis", "elasticsearch": "search"}
 """The projection that a store is written by; PostgreSQL's where none is named."""
-PASSING = (psycopg.Error, redis.RedisError, ApiError, TransportError, OSError, TimeoutError)
+PASSING = (psycopg.Error, redis.RedisError, ApiError, TransportError, UnreachableError, OSError, TimeoutError)
 
 
 class Disturbances:
