@@ -45,27 +45,44 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         self._on_assigned(partitions)
 
 
-class KafkaLog:
-    """A member of a consumer group that reads where it is told to, and nothing before it was told."""
+def client(bootstrap: str, group: str | None, settings: KafkaSettings, **more: object) -> AIOKafkaConsumer:
+    """A client with the settings that a log needs; in no group where `group` is None. `more` are further ones."""
+    bound_unpacking()
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        request_timeout_ms=settings.request_timeout_ms,
+        fetch_max_bytes=FETCH_MAX_BYTES,
+        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        check_crcs=True,
+        **more,
+    )
 
-    def __init__(self, bootstrap: str, group: str, settings: KafkaSettings) -> None:
-        bound_unpacking()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
+
+def of_group(bootstrap: str, group: str, settings: KafkaSettings) -> "KafkaLog":
+    """A log that is read by the members of a consumer group."""
+    return KafkaLog(
+        client(
+            bootstrap,
+            group,
+            settings,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,
-            request_timeout_ms=settings.request_timeout_ms,
             max_poll_interval_ms=max(300_000, settings.rebalance_timeout_ms),
-            fetch_max_bytes=FETCH_MAX_BYTES,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             metadata_max_age_ms=30_000,
-            check_crcs=True,
         )
+    )
+
+
+class KafkaLog:
+    """Reads where it is told to, and nothing before it was told."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
         self._next: dict[KafkaPartition, int] = {}
         """What comes after the records that were given out last."""
 

@@ -14,7 +14,7 @@ import structlog
 
 from tailrace.consumers.batches import Reader
 from tailrace.consumers.control import Companion
-from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.consumers.kafka_log import of_group
 from tailrace.consumers.postgres.session import Statements
 from tailrace.consumers.postgres.sink import PostgresSink
 from tailrace.consumers.reporting import Reporter, State
@@ -50,7 +50,7 @@ async def run_worker(settings: Settings, projection: Projection, *, kafka: str, 
     topics = {short: settings.topic(short) for short in projection.topics}
     owner = f"{socket.gethostname()}:{os.getpid()}"
     sink = _sink(settings, projection, postgres, topics)
-    kafka_log = KafkaLog(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
+    kafka_log = of_group(kafka, settings.group(f"{projection.name}.v{projection.version}"), settings.kafka)
     reporter = Reporter(postgres, settings.postgres, projection, owner)
     more_sinks = [sink.beside() for _ in range(LANES - 1)] if isinstance(sink, PostgresSink) else []
     worker = Worker(kafka_log, sink, settings.worker, owner, more_sinks, control=reporter, read=reader_of(projection))

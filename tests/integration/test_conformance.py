@@ -19,7 +19,7 @@ from tailrace.addresses import resolve
 from tailrace.consumers.batch import Batch, Record, TopicPartition
 from tailrace.consumers.batches import add_records
 from tailrace.consumers.errors import FencedError, OutOfRangeError
-from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.consumers.kafka_log import of_group
 from tailrace.consumers.log import Log
 from tailrace.consumers.postgres.sink import PostgresSink
 from tailrace.consumers.sink import Sink
@@ -171,7 +171,7 @@ async def logs(request: pytest.FixtureRequest) -> AsyncIterator[Logs]:
         settings: Settings = request.getfixturevalue("settings")
         topic = settings.topic("directory")
         await _ten_records(resolve(settings).kafka, topic)
-        log = KafkaLog(resolve(settings).kafka, settings.group("conformance"), settings.kafka)
+        log = of_group(resolve(settings).kafka, settings.group("conformance"), settings.kafka)
     await log.start([topic], lambda _partitions: assigned.set(), revoked)
     await asyncio.wait_for(assigned.wait(), 30)
     yield Logs(log, TopicPartition(topic, 0), assigned, log.stop)

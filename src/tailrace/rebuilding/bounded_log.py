@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 
 from tailrace.consumers.batch import Record, TopicPartition
-from tailrace.consumers.kafka_log import FETCH_MAX_BYTES, PARTITION_FETCH_BYTES, KafkaLog
+from tailrace.consumers.kafka_log import KafkaLog, client
 from tailrace.consumers.log import Log, OnAssigned, OnRevoked
 from tailrace.settings import KafkaSettings, Settings
-from tailrace.unpacking import bound_unpacking
 
 Until = Mapping[TopicPartition, int]
 """By partition (full topic name) the offset before which it ends: the `next_offset` to be reached."""
@@ -99,19 +97,7 @@ class BoundedLog(KafkaLog):
     """
 
     def __init__(self, bootstrap: str, until: Until, settings: KafkaSettings, *, reads_ahead: bool = False) -> None:
-        bound_unpacking()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            request_timeout_ms=settings.request_timeout_ms,
-            fetch_max_bytes=FETCH_MAX_BYTES,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-            check_crcs=True,
-        )
-        self._next = {}
+        super().__init__(client(bootstrap, None, settings))
         self._window = Window(until)
         self._reads_ahead = reads_ahead
 

@@ -1,4 +1,4 @@
-"""A client whose own task has died reads nothing any more, and must not be waited for."""
+"""What a log does when its client fails it."""
 
 import asyncio
 
@@ -26,8 +26,7 @@ async def test_a_client_that_has_died_ends_the_worker_instead_of_standing_still(
     await asyncio.wait({task})
     setattr(holder, part[1], task)
     setattr(client, part[0], holder)
-    log = object.__new__(KafkaLog)
-    log.__dict__ |= {"_consumer": client, "_next": {}}
+    log = KafkaLog(client)
 
     with pytest.raises(ConsumerError, match="stopped reading"):
         await log.fetch(10, 1)
@@ -68,8 +67,7 @@ def record(offset: int) -> ConsumerRecord:
 
 async def test_what_a_broken_batch_of_another_partition_took_with_it_is_read_again():
     client = Breaking()
-    log = object.__new__(KafkaLog)
-    log.__dict__ |= {"_consumer": client, "_next": {}}
+    log = KafkaLog(client)
     log.read_from({TopicPartition("t", 0): 0, TopicPartition("t", 1): 40})
 
     found = await log.fetch(10, 100)
