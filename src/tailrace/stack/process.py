@@ -49,15 +49,29 @@ def process_environment(extra: Mapping[str, str] | None = None) -> dict[str, str
     )
 
 
-def identify(pid: int) -> ProcessId | None:
-    """Name the process that has this pid now; None if there is none or it is a zombie."""
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    """What the kernel says of one pid (proc(5), `/proc/PID/stat`)."""
+
+    is_zombie: bool
+    session: int
+    process: ProcessId
+
+
+def _stat(pid: int) -> _Stat | None:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The command's name stands in parentheses and may hold anything, so count from the last one (proc(5)).
-    fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else ProcessId(pid=pid, started_ticks=int(fields[19]))
+    # The command's name stands in parentheses and may hold anything, so count from the last one.
+    fields = text[text.rindex(")") + 2 :].split()
+    return _Stat(fields[0] in "ZX", int(fields[3]), ProcessId(pid=pid, started_ticks=int(fields[19])))
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Name the process that has this pid now; None if there is none or it is a zombie."""
+    stat = _stat(pid)
+    return None if stat is None or stat.is_zombie else stat.process
 
 
 def is_alive(process: ProcessId | None) -> bool:
@@ -103,10 +117,11 @@ def stop(process: ProcessId, first: signal.Signals, *, timeout_s: float) -> bool
 
 
 def end_orphans(process: ProcessId) -> None:
-    """Kill what a dead process has left behind in its session, and wait until it is gone.
+    """Kill what a dead process has left behind in its session, and wait until it is gone with all its threads.
 
-    Elasticsearch is a launcher and a server: without its launcher the server holds port and data for a while, and the
-    next one would move to another port, where nobody looks for it.
+    Elasticsearch is a launcher and a server: without its launcher the server holds port and data for a while. So does
+    a killed server itself, which is a zombie from its first thread's end to its last one's. A next server that did not
+    wait for that would move to another port, where nobody looks for it.
     """
     deadline = time.monotonic() + KILL_TIMEOUT_S
     while (orphans := _orphans(process)) and time.monotonic() < deadline:
@@ -117,17 +132,26 @@ def end_orphans(process: ProcessId) -> None:
 
 
 def _orphans(process: ProcessId) -> list[int]:
-    """Living processes of the session that this one led; none where its pid is in use, for then it is another's."""
+    """What runs of the session that this one led; nothing where its pid is in use, for then it is another's."""
     if identify(process.pid) is not None:
         return []
-    living = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    found = []
-    for pid in living:
-        with suppress(ProcessLookupError):
-            one = identify(pid)
-            if one is not None and os.getsid(pid) == process.pid and one.started_ticks >= process.started_ticks:
-                found.append(pid)
-    return found
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [
+        stat.process.pid
+        for stat in map(_stat, pids)
+        if stat is not None
+        and stat.session == process.pid
+        and stat.process.started_ticks >= process.started_ticks
+        and (not stat.is_zombie or _has_threads(stat.process.pid))
+    ]
+
+
+def _has_threads(zombie: int) -> bool:
+    """Whether others of its threads are still ending: until then its sockets and files are open."""
+    try:
+        return sum(1 for _ in Path(f"/proc/{zombie}/task").iterdir()) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _wait_until_gone(process: ProcessId, timeout_s: float) -> bool:

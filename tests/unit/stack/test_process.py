@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.stack.launch import port_is_free
 from tailrace.stack.process import (
     Launch,
     ProcessId,
@@ -110,6 +111,28 @@ def test_what_a_killed_launcher_left_behind_is_ended(tmp_path: Path):
     end_orphans(launcher)
 
     assert identify(child) is None
+
+
+FIRST_THREAD_ENDS = """
+import ctypes, platform, socket, threading, time
+server = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+print(server.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+"""A server between its first thread's end and its last one's: exit(2) ends the thread that calls it only."""
+
+
+def test_a_dead_server_is_waited_for_until_its_last_thread_has_left_the_port(tmp_path: Path):
+    said = tmp_path / "log"
+    server = spawn(Launch((sys.executable, "-c", FIRST_THREAD_ENDS), process_environment()), said)
+    port = int(wait_for(lambda: said.read_text().strip()))
+    wait_for(lambda: identify(server.pid) is None)
+    assert not port_is_free(port)
+
+    end_orphans(server)
+
+    assert port_is_free(port)
 
 
 def test_a_process_that_lives_has_no_orphans(tmp_path: Path):
