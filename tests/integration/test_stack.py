@@ -24,8 +24,8 @@ from tailrace.cli.main import app
 from tailrace.errors import PreconditionError, UnreachableError, UsageError
 from tailrace.settings import RedisSettings, Settings
 from tailrace.stack.kafka import ask_kafka
-from tailrace.stack.process import identify
-from tailrace.stack.state import load_state
+from tailrace.stack.process import Launch, identify, is_alive, process_environment, spawn
+from tailrace.stack.state import ServerRecord, StackState, load_state, save_state
 
 EVENTUALLY_S = 20
 
@@ -162,6 +162,29 @@ def test_a_killed_server_comes_back_at_its_address(folder: Settings):
 
     assert eventually(lambda: pid_of(folder, "redis") != killed)
     assert eventually(lambda: stack.status(folder).addresses["redis"] == address)
+
+
+HOLDS_A_PORT = """
+import socket, time
+server = socket.create_server(('127.0.0.1', 0))
+print(server.getsockname()[1], flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_launcher_left_on_the_port_does_not_move_the_server(folder: Settings, tmp_path: Path):
+    said = tmp_path / "said"
+    shell = ("/bin/sh", "-c", f'{sys.executable} -c "{HOLDS_A_PORT}" & wait')
+    launcher = spawn(Launch(shell, process_environment()), said)
+    assert eventually(lambda: said.read_text().endswith("\n"))
+    port = int(said.read_text())
+    record = ServerRecord(address=f"redis://127.0.0.1:{port}/0", ports=(port,), process=launcher)
+    folder.data_dir.mkdir()
+    save_state(folder.data_dir, StackState().with_server("redis", record))
+    os.kill(launcher.pid, signal.SIGKILL)
+    assert eventually(lambda: not is_alive(launcher))
+
+    assert stack.up(folder, only=["redis"]).addresses["redis"] == record.address
 
 
 def test_up_restarts_only_what_died(folder: Settings):

@@ -42,8 +42,9 @@ class Pair:
     link: TcpProxy
     cached: Cached
 
-    def cut_off(self) -> None:
-        """Let nothing more reach the replica."""
+    async def cut_off(self) -> None:
+        """Let the replica follow this far, and nothing more reach it."""
+        await eventually(self.is_level, "the replica follows")
         self.link.refuses = True
         self.link.cut()
 
@@ -120,8 +121,7 @@ async def test_lost_writes_are_noticed_and_healed_while_the_worker_runs(pair: Pa
     await eventually(lambda: are_whole(pair.cached.settings), "the caches are whole")
     async with worker_of(pair.cached, log) as worker:
         await worker.goes_on(0.3)
-        await eventually(pair.is_level, "the replica follows")
-        pair.cut_off()
+        await pair.cut_off()
         await worker.goes_on()
         assert await pair.differences(log) == {}
         pair.promote()
@@ -140,8 +140,7 @@ async def test_what_a_deposed_primary_still_took_is_healed(pair: Pair):
     await pair.cached.fill()
     async with worker_of(pair.cached, log) as worker:
         await worker.goes_on(0.4)
-        await eventually(pair.is_level, "the replica follows")
-        pair.cut_off()
+        await pair.cut_off()
         pair.promote(is_abrupt=False)
         await pair.cached.fill()
         await worker.goes_on(0.9)
@@ -174,8 +173,7 @@ async def test_a_server_that_became_primary_again_is_not_taken_for_the_same(pair
     await pair.cached.fill()
     async with worker_of(pair.cached, log) as worker:
         await worker.goes_on(0.3)
-        await eventually(pair.is_level, "the replica follows")
-        pair.cut_off()
+        await pair.cut_off()
         await worker.goes_on()
     ask(pair.replica, "REPLICAOF", "NO", "ONE")
     pair.demote()
