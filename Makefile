@@ -41,12 +41,12 @@ faults: setup ## Break workers, servers and connections on schedule (ARGS="--see
 	PYTHONPATH=tests/faults:tests/support $(BIN)/python tests/faults/bench_faults.py $(ARGS)
 
 .PHONY: check
-check: $(INSTALLED) ## Format, lint, types, import contracts and unit tests (no servers)
+check: $(INSTALLED) ## Format, lint, types, import contracts and the quick unit tests (no servers)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 tests/unit $(ARGS)
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit $(ARGS)
 
 .PHONY: up
 up: setup ## Start the servers and wait until they answer

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 NOISE = """
 import logging, sys
 from tailrace.cli.main import run
@@ -15,6 +17,7 @@ except SystemExit:
 """
 
 
+@pytest.mark.slow
 def test_a_person_sees_no_warnings_of_the_kafka_client():
     done = subprocess.run([sys.executable, "-c", NOISE], capture_output=True, text=True, check=True, timeout=60)
 

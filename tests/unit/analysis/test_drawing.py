@@ -49,6 +49,7 @@ def test_a_picture_fits_the_terminal(kind: str, width: int, drawn: dict[str, Res
     assert max(map(len, lines[1:])) <= max(width, 45)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["png", "svg"])
 def test_a_picture_is_a_file(kind: str, form: str, drawn: dict[str, Result], tmp_path: Path):

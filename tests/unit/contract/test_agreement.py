@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,7 @@ def no_day(value: Any) -> bool:
         return True
 
 
+@pytest.mark.slow
 @FIXED
 @given(event=mutants())
 def test_schema_and_decoder_take_the_same_events(event: dict[str, Any], validators: Any, decoded: Any):

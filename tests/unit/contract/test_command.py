@@ -41,11 +41,13 @@ def test_show_of_what_there_is_not_is_not_found(arguments: tuple[str, ...]):
     assert result.exception.exit_code == 4
 
 
+@pytest.mark.slow
 def test_export_writes_every_document(tmp_path: Path):
     assert called("export", str(tmp_path))["documents"] == len(exported())
     assert (tmp_path / "contract.json").read_text("utf-8") == exported()["contract.json"]
 
 
+@pytest.mark.slow
 def test_docs_writes_what_differs_and_removes_what_is_left_over(tmp_path: Path):
     assert set(called("docs", "--root", str(tmp_path))["changed"]) == set(committed())
     (tmp_path / "docs/contract/schemas/collab.message.sent.v1.json").write_text("{}")

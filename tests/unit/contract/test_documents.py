@@ -30,6 +30,7 @@ def test_the_committed_documents_are_what_the_models_say():
     assert drift(ROOT / DOCS) == (), f"run `{REGENERATE}` and commit what it writes"
 
 
+@pytest.mark.slow
 def test_writing_again_changes_nothing_and_drift_is_named(tmp_path: Path):
     assert set(write(committed(), tmp_path)) == set(committed())
     assert write(committed(), tmp_path) == ()

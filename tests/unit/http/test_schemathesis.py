@@ -18,6 +18,8 @@ from tailrace.http.app import Surroundings, create_app
 from tailrace.http.bodies import EVENT
 from tailrace.schemas.catalogue import DERIVED, EVENT_TYPES
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("TAILRACE_TEST_HTTP_EXAMPLES", "25"))
 """For each path, method and way of generating."""
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]

@@ -24,6 +24,7 @@ def commands(page: Path) -> list[str]:
     return lines + [span for span in spans if not re.fullmatch(r"tailrace\.\w+", span)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_of_a_runbook_exists(page: Path):
     found = commands(page)

@@ -123,6 +123,7 @@ def publish(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 def test_a_dry_run_needs_no_server_and_prints_one_document(tmp_path: Path, posted: Callable[..., bytes]):
     (tmp_path / "events.jsonl").write_bytes(posted() + b"\n" + posted(content=5) + b"\n")
 
@@ -137,6 +138,7 @@ def test_a_dry_run_needs_no_server_and_prints_one_document(tmp_path: Path, poste
     assert "line 2: E_SCHEMA data.content: expected a string\n" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_good_events_prints_nothing_on_stdout(tmp_path: Path, posted: Callable[..., bytes]):
     (tmp_path / "events.jsonl").write_bytes(posted())
 
@@ -145,10 +147,12 @@ def test_a_dry_run_of_good_events_prints_nothing_on_stdout(tmp_path: Path, poste
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path):
     assert publish(str(tmp_path / "nothing.jsonl")).returncode == 4
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_not_there_is_named(tmp_path: Path, posted: Callable[..., bytes]):
     (tmp_path / "events.jsonl").write_bytes(posted())
 

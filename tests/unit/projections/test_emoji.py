@@ -100,6 +100,7 @@ def test_names_with_one_tone_in_the_emoji_package_give_the_emoji_with_that_tone(
             assert canonical_emoji(facts["en"]) == symbol.replace("\ufe0f", "")
 
 
+@pytest.mark.slow
 @settings(derandomize=True, database=None, deadline=None, max_examples=500)
 @given(text=st.text() | st.from_regex(r":?[\w+-]+(::skin-tone-[1-7])?:?", fullmatch=True))
 def test_the_stored_form_of_a_stored_form_is_itself(text: str):

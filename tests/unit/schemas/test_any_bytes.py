@@ -71,6 +71,7 @@ def test_bytes_give_a_refusal(topic: str, key: bytes | None, value: bytes):
     assert isinstance(decode(topic, key, value, None), Refusal)
 
 
+@pytest.mark.slow
 @FIXED
 @given(topic=TOPIC_NAMES, value=JSON)
 def test_json_gives_a_refusal_that_quotes_nothing(topic: str, value: Any):
@@ -79,6 +80,7 @@ def test_json_gives_a_refusal_that_quotes_nothing(topic: str, value: Any):
     assert is_sound(decoded)
 
 
+@pytest.mark.slow
 @FIXED
 @given(data=st.data(), type_=st.sampled_from(sorted(EVENT_TYPES)), value=JSON)
 def test_a_sample_with_one_field_replaced_gives_an_event_that_can_be_stored_or_a_refusal(
@@ -89,6 +91,7 @@ def test_a_sample_with_one_field_replaced_gives_an_event_that_can_be_stored_or_a
     assert is_sound(read(event(type_, **{name: value})))
 
 
+@pytest.mark.slow
 @FIXED
 @given(data=st.data(), type_=st.sampled_from(sorted(EVENT_TYPES)), value=JSON)
 def test_both_ways_of_reading_agree(

@@ -72,6 +72,7 @@ def test_every_window_ends_with_what_a_recount_finds(seed):
     assert final(outputs) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_a_restart_anywhere_gives_no_window_another_value(seed):
     life, dice = Life(seed, begins=BASE, step_s=8, channels=3), random.Random(seed)

@@ -74,6 +74,7 @@ def test_an_append_time_is_that_of_the_batch(number: int):
     assert [record[1:3] for record in of(bytes(raw), SMALL)] == [(FIRST + 10, 1)] * 2
 
 
+@pytest.mark.slow
 @every_codec
 def test_a_bomb_between_two_neighbours_loses_its_end_and_they_lose_nothing(number: int):
     # Snappy cannot make so much of 2 MiB; its bombs are small.
@@ -88,6 +89,7 @@ def test_a_bomb_between_two_neighbours_loses_its_end_and_they_lose_nothing(numbe
     assert after == (2, FIRST + 20, 0, b"c", b"after", [])
 
 
+@pytest.mark.slow
 @every_codec
 def test_records_that_fit_come_whole_however_many_they_are(number: int):
     count = 40 if number == CODECS["snappy"] else 100
@@ -112,6 +114,7 @@ def test_keys_and_headers_have_bounds_too(number: int):
     assert long_header[3:] == (b"k", b"v", [])
 
 
+@pytest.mark.slow
 @every_codec
 def test_batches_put_aside_lose_their_decoder_and_go_on_where_they_stood(number: int):
     raw = batch(number, numbered(300, 700))
@@ -124,6 +127,7 @@ def test_batches_put_aside_lose_their_decoder_and_go_on_where_they_stood(number:
     assert len(found) == 300
 
 
+@pytest.mark.slow
 @every_codec
 def test_one_that_nobody_reads_to_its_end_can_be_left(number: int):
     raw = batch(number, numbered(20, MIB))
@@ -227,6 +231,7 @@ texts = st.none() | st.binary(max_size=20) | st.integers(0, 400).map(bytes)
 given_headers = st.lists(st.tuples(st.sampled_from(["", "a", "é" * 20]), texts), max_size=5)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(list(CODECS.values())), st.lists(st.tuples(texts, texts, given_headers), min_size=1, max_size=12)
 )

@@ -15,6 +15,8 @@ import tailrace
 from tailrace.unpacking import bound_unpacking
 from tailrace.unpacking.fetching import TAKEN_BYTES_MAX, BoundedRecords
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 PARTITION = TopicPartition("t", 0)
 PEAK_MIB_MAX = 60

@@ -12,6 +12,8 @@ from tailrace.producer.stamping import subject_of
 from tailrace.schemas.catalogue import EVENT_TYPES, key_of
 from tailrace.workload import Generated
 
+pytestmark = pytest.mark.slow
+
 DERIVED = {"collab.notification.raised", "collab.trend.window_closed"}
 MADE_BY = {
     "user_id": "collab.user.registered",

@@ -7,7 +7,11 @@ import sys
 from datetime import UTC, datetime
 from itertools import islice
 
+import pytest
+
 from tailrace.workload import generate, named_profile
+
+pytestmark = pytest.mark.slow
 
 START = datetime(2026, 10, 20, tzinfo=UTC)
 RECORDS = 20_000

@@ -85,6 +85,7 @@ def test_nothing_is_sent_twice_when_the_share_is_zero():
     assert list(send_twice(records, 0.0, Dice("test"))) == records
 
 
+@pytest.mark.slow
 def test_late_events_lie_days_to_months_back(demo: list[Generated]):
     newest = START
     ages = []
@@ -101,6 +102,7 @@ def test_late_events_lie_days_to_months_back(demo: list[Generated]):
     assert max(ages) > timedelta(days=100)
 
 
+@pytest.mark.slow
 def test_late_posts_keep_the_time_they_were_written_at(demo: list[Generated]):
     late = [json.loads(r.value) for r in demo if r.fault == "late" and r.type == "collab.message.posted"]
 

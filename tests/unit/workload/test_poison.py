@@ -71,6 +71,7 @@ def test_poison_lies_in_the_middle_of_a_channel_that_goes_on(demo: list[Generate
         assert any(record.key == key for record in demo[place + 1 :])
 
 
+@pytest.mark.slow
 def test_everything_that_is_not_poison_is_decoded(demo: list[Generated]):
     refused = [
         decoded

@@ -13,6 +13,8 @@ from tailrace.workload import PROFILES, Profile, Summary, generate, named_profil
 from tailrace.workload.company import OLDER_MAX, RECENT_MAX, THREADS_MAX, TRASH_MAX, Message
 from tailrace.workload.founding import workspace_sizes
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 10, 20, tzinfo=UTC)
 FOUNDING = {
     "collab.user.registered", "collab.user.updated", "collab.workspace.created", "collab.workspace_member.joined",

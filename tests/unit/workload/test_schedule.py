@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tailrace.workload import generate, named_profile
 from tailrace.workload.schedule import activity
 from tailrace.workload.writer import rfc3339
@@ -30,6 +32,7 @@ def test_a_saturday_is_quiet_wherever_it_has_begun():
     assert activity(us("2026-10-23T20:00:00Z"), 540) < activity(us("2026-10-23T20:00:00Z"), 0)
 
 
+@pytest.mark.slow
 def test_a_run_fills_its_days_and_ends_in_time():
     made = [json.loads(r.value) for r in generate(named_profile("steady", start=START, events=20_000, workspaces=1))]
     times = [datetime.fromisoformat(event["time"]) for event in made]
