@@ -5,6 +5,7 @@ ConsumerError
 ├── HaltError        a partition must stop until an operator has looked
 ├── RefusedByStore   the store refuses one event for what it is: a dead letter
 ├── LogUnreachable   the broker does not answer: ask again
+├── BrokenLogError   a batch of the log cannot be read: ask again, then halt
 ├── OutOfRangeError  a position lies outside of the log: claim again, which finds out why
 ├── GaveUpError      a batch failed too often for reasons that should have passed: the process ends
 └── TooManyRefused   events are refused by a fault of ours, too many for bad events: the process ends
@@ -70,6 +71,14 @@ class LogUnreachableError(ConsumerError):
     def __init__(self, kind: str) -> None:
         super().__init__(f"Kafka does not answer: {kind}", fix="tailrace doctor")
         self.kind = kind
+
+
+class BrokenLogError(ConsumerError):
+    """The next batch of a partition is damaged: its checksum or its form is wrong."""
+
+    def __init__(self, partition: TopicPartition) -> None:
+        super().__init__(f"{partition.topic}/{partition.partition}: a damaged batch in the log")
+        self.partition = partition
 
 
 class OutOfRangeError(ConsumerError):

@@ -14,10 +14,10 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from aiokafka.structs import OffsetAndMetadata
 
 from tailrace.consumers.batch import Record, TopicPartition
-from tailrace.consumers.errors import ConsumerError, LogUnreachableError, OutOfRangeError
+from tailrace.consumers.errors import BrokenLogError, ConsumerError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Offsets, OnAssigned, OnRevoked
 from tailrace.settings import KafkaSettings
-from tailrace.unpacking import bound_unpacking
+from tailrace.unpacking import BrokenBatchError, bound_unpacking
 
 log = structlog.get_logger()
 
@@ -140,8 +140,8 @@ class KafkaLog:
     async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
         """Records of several partitions, each in order; empty after `wait_ms` without any.
 
-        Raises `OutOfRangeError` and `LogUnreachableError`; no record is lost by either. Raises `ConsumerError` where
-        the client will never fetch again: the process must end.
+        Raises `OutOfRangeError`, `BrokenLogError` and `LogUnreachableError`; no record is lost by any of them. Raises
+        `ConsumerError` where the client will never fetch again: the process must end.
         """
         if self._has_died():
             raise ConsumerError("the Kafka client has stopped reading", fix="restart the worker")
@@ -153,6 +153,8 @@ class KafkaLog:
             return {}  # assigned this moment and not held yet; the claim will say where to read
         except (KafkaError, OSError) as error:
             self._read_again()
+            if isinstance(error, BrokenBatchError):
+                raise BrokenLogError(TopicPartition(*error.partition)) from error
             raise LogUnreachableError(type(error).__name__) from error
         self._next |= {tp: records[-1].offset + 1 for tp, records in found.items() if records}
         return {

@@ -41,7 +41,7 @@ class Log(Protocol):
     async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
         """Records of several partitions, each in order; empty after `wait_ms` without any.
 
-        Raises `OutOfRangeError` and `LogUnreachableError`; no record is lost by either.
+        Raises `OutOfRangeError`, `BrokenLogError` and `LogUnreachableError`; no record is lost by any of them.
         """
         ...
 

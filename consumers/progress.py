@@ -58,3 +58,10 @@ def check_fingerprint(claim: Claim, record: Record) -> None:
             "H_OTHER_LOG",
             f"the record at offset {record.offset} is not the one that was applied: another log under this name",
         )
+
+
+def damaged(partition: TopicPartition, position: int) -> HaltError:
+    """The halt before a batch that the broker holds damaged; every copy of the log may be asked, but not this one."""
+    return HaltError(
+        partition, "H_DAMAGED", f"the batch at offset {position} is damaged: its checksum or its form is wrong"
+    )

@@ -18,10 +18,10 @@ from tailrace.consumers.batch import Batch, Outcome, Record, Span, TopicPartitio
 from tailrace.consumers.batches import Reader, add_records
 from tailrace.consumers.control import UNCONTROLLED, Control
 from tailrace.consumers.crash_points import crash_point
-from tailrace.consumers.errors import HaltError, LogUnreachableError, OutOfRangeError
+from tailrace.consumers.errors import BrokenLogError, HaltError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.lanes import Gathered, Lane
 from tailrace.consumers.log import Log
-from tailrace.consumers.progress import Claim, check_fingerprint, check_position
+from tailrace.consumers.progress import Claim, check_fingerprint, check_position, damaged
 from tailrace.consumers.sink import Sink
 from tailrace.probes import Histogram
 from tailrace.schemas.decode import decode
@@ -33,6 +33,8 @@ IDLE_WAIT_MS = 200
 RECLAIM_WAIT_S = 1.0
 HALTED_WAIT_S = 5.0
 """After so long a halted partition is looked at again: somebody may have lifted the halt."""
+BROKEN_TRIES_MAX = 3
+"""After so many a damaged batch counts as one that will stay so: what was wrong was neither the network nor a cache."""
 COMMIT_INTERVAL_S = 2.0
 FETCH_RECORDS_MAX = 1_000
 YIELD_EVERY_RECORDS = 100
@@ -42,11 +44,16 @@ and while it waits for the next one it does nothing."""
 
 @dataclass
 class _Reading:
-    """A claimed partition. `position` is the next offset to decode; `verify` the claim until its record was seen."""
+    """A claimed partition.
+
+    `position` is the next offset to decode; `verify` the claim until its record was seen; `broken` how often the next
+    batch could not be read.
+    """
 
     claim: Claim
     position: int
     verify: bool
+    broken: int = 0
 
 
 @dataclass
@@ -227,12 +234,24 @@ class Worker:
             self._unclaimed |= self._halted
 
     async def _halt(self, error: HaltError) -> None:
-        log.error("partition_halted", **error.partition._asdict(), code=error.code)
-        self._halted.add(error.partition)
+        """Hold the partition, and write down why; where the store does not answer, the next claim finds it again."""
+        partition = error.partition
+        log.error("partition_halted", **partition._asdict(), code=error.code)
+        self._halted.add(partition)
         self._halted_again_at = asyncio.get_running_loop().time() + HALTED_WAIT_S
-        self._reading.pop(error.partition, None)
-        self.log.hold({error.partition})
-        await self.sink.progress.halt(error.partition, error.code, error.reason)
+        self._reading.pop(partition, None)
+        self.log.hold({partition})
+        try:
+            await self.sink.progress.halt(partition, error.code, error.reason)
+        except Exception as failure:
+            if not self.sink.is_retryable(failure):
+                raise
+            self.sink.discard()
+            log.warning("halt_failed", **partition._asdict(), error=type(failure).__name__)
+            if partition in self._halted:  # else it was taken from us meanwhile, and to claim it would fence its owner
+                self._halted.discard(partition)
+                self._unclaimed.add(partition)
+                self._claim_again_at = asyncio.get_running_loop().time() + RECLAIM_WAIT_S
 
     # ── fetch and decode ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -307,16 +326,30 @@ class Worker:
             return await self.log.fetch(wait_ms, records_max)
         except OutOfRangeError as error:
             self._lost(error.partitions)  # the next claim finds out why and halts them
+        except BrokenLogError as error:
+            await self._broken(error.partition)
         except LogUnreachableError as error:
             log.warning("fetch_failed", error=error.kind)
             await asyncio.sleep(RECLAIM_WAIT_S)  # the client reconnects by itself; do not ask it in a tight loop
         return {}
+
+    async def _broken(self, partition: TopicPartition) -> None:
+        """Ask again for a damaged batch, and halt at it once everything before it is applied."""
+        log.warning("batch_damaged", **partition._asdict())
+        reading = self._reading.get(partition)
+        if reading is not None:
+            reading.broken += 1
+            if reading.broken >= BROKEN_TRIES_MAX and not self.in_hand:
+                await self._halt(damaged(partition, reading.position))
+                return
+        await asyncio.sleep(RECLAIM_WAIT_S)
 
     async def _usable(self, partition: TopicPartition, records: list[Record]) -> list[Record]:
         """The records that the claim is waiting for. What was fetched before a seek is passed over."""
         reading = self._reading.get(partition)
         if reading is None or self._draining:
             return []
+        reading.broken = 0
         if reading.verify:
             reading.verify = False
             if records[0].offset == reading.position - 1:

@@ -26,7 +26,7 @@ CHUNKS = 8
 TOPICS = {"directory": "t.directory", "activity": "t.activity"}
 ACTIONS = (
     "start", "start", "kill", "stop", "freeze", "thaw", "rebalance", "store_away", "store_back", "broker_away",
-    "broker_back", "run", "run", "pause", "go_on",
+    "broker_back", "run", "run", "pause", "go_on", "damage", "mend",
 )  # fmt: skip
 SETTINGS = WorkerSettings(
     batch_max_events=30, batch_max_age_ms=20, retry_max_attempts=6, retry_wait_max_s=1, drain_timeout_s=5
@@ -126,6 +126,11 @@ class Run:
                 self.broker.away = action == "broker_away"
             case "pause" | "go_on":
                 self.control.is_paused = action == "pause"
+            case "damage":
+                tp = self.rng.choice(list(RECORDS))
+                self.broker.damaged[tp] = self.rng.choice(RECORDS[tp]).offset
+            case "mend":
+                self.mend()
             case "run":
                 await asyncio.sleep(self.rng.random() * 10)
 
@@ -147,7 +152,13 @@ class Run:
             log.awake.set()
             sink.awake.set()
 
+    def mend(self) -> None:
+        """As an operator does: mend the log, then lift what halted at it."""
+        self.broker.damaged.clear()
+        self.store.halted = {tp: code for tp, code in self.store.halted.items() if code != "H_DAMAGED"}
+
     async def heal(self) -> None:
+        self.mend()
         self.store.away = self.broker.away = self.control.is_paused = False
         self._thaw()
         await asyncio.sleep(70)

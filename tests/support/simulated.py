@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
-from tailrace.consumers.errors import FencedError, LogUnreachableError, OutOfRangeError, RefusedByStoreError
+from tailrace.consumers.errors import (
+    BrokenLogError,
+    FencedError,
+    LogUnreachableError,
+    OutOfRangeError,
+    RefusedByStoreError,
+)
 from tailrace.consumers.progress import Claim
 
 OnRevoked = Callable[[set[TopicPartition]], Awaitable[None]]
@@ -32,6 +38,8 @@ class Broker:
     beginnings: dict[TopicPartition, int] = field(default_factory=dict)
     members: list["SimulatedLog"] = field(default_factory=list)
     away: bool = False
+    damaged: dict[TopicPartition, int] = field(default_factory=dict)
+    """By partition the offset at which a batch begins that cannot be read."""
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     _rebalancing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -138,6 +146,12 @@ class SimulatedLog:
             if not self._broker.beginning(partition) <= position <= self._broker.end(partition):
                 raise OutOfRangeError(frozenset({partition}))
             records = self._slice(partition, position, min(records_max, self._rng.randint(1, 40)))
+            damaged = self._broker.damaged.get(partition)
+            if records and damaged is not None and position <= damaged <= records[-1].offset:
+                records = [record for record in records if record.offset < damaged]
+                if not records:
+                    self._give_again(found)
+                    raise BrokenLogError(partition)
             if records:
                 self._positions[partition] = records[-1].offset + 1
                 records_max -= len(records)
@@ -145,6 +159,11 @@ class SimulatedLog:
         if not found:
             await asyncio.sleep(wait_ms / 1000)
         return found
+
+    def _give_again(self, found: Mapping[TopicPartition, list[Record]]) -> None:
+        """A call that fails has given nothing."""
+        for partition, records in found.items():
+            self._positions[partition] = records[0].offset
 
     def _slice(self, partition: TopicPartition, offset: int, count: int) -> list[Record]:
         return [record for record in self._broker.records[partition] if record.offset >= offset][:count]

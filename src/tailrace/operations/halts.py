@@ -58,6 +58,8 @@ def way_out(projection: str, partition: PartitionPosition) -> str:
             return again
         case "H_RETENTION":
             return f"restore the records from the archive of the log, or do without them: {again}"
+        case "H_DAMAGED":
+            return f"let an undamaged replica lead, then {go_on}"
         case code if code == NO_TOPIC:
             return "tailrace topics apply"
     return go_on

@@ -1,21 +1,27 @@
 """aiokafka's consumers, made to unpack within bounds."""
 
-import functools
 import struct
-from collections.abc import Callable
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
 from tailrace.unpacking.batches import BoundedBatch
 
 TAKEN_BYTES_MAX: Final = 8 * 2**20
 """Values of one partition that one `getmany` gives; the record that reaches it is the last."""
-_STEP_RECORDS: Final = 8
-"""Asked for before they are weighed: 2 MiB each at most."""
 _LENGTH, _LENGTH_AT, _BEFORE_LENGTH_BYTES = struct.Struct(">i"), 8, 12
 _FORMAT_AT, _FORMAT_V2 = 16, 2
+
+
+class BrokenBatchError(CorruptRecordException):  # type: ignore[misc]  # aiokafka has no types
+    """The next batch of a partition is not what was once written: its checksum or its form is wrong."""
+
+    def __init__(self, partition: TopicPartition, reason: str) -> None:
+        super().__init__(reason)
+        self.partition = partition
 
 
 class BoundedRecords:
@@ -59,26 +65,34 @@ def bound_unpacking() -> None:
     if fetcher.MemoryRecords is BoundedRecords:
         return
     fetcher.MemoryRecords = BoundedRecords
-    fetcher.FetchResult.getall = _within_bytes(fetcher.FetchResult.getall)
+    fetcher.FetchResult.getall = _records_of
 
 
-def _within_bytes(getall: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    @functools.wraps(getall)
-    def within_bytes(result: Any, max_records: int | None = None) -> list[Any]:
-        taken: list[Any] = []
-        size = 0
-        while size < TAKEN_BYTES_MAX and (max_records is None or len(taken) < max_records):
-            step = _STEP_RECORDS if max_records is None else min(_STEP_RECORDS, max_records - len(taken))
-            try:
-                part = getall(result, step)
-            except Exception:
-                if not taken:
-                    raise
-                break  # what was taken counts as read already; the rest is asked for again, and raises then
-            taken += part
-            size += sum([len(record.value or b"") for record in part])
-            if not part or not result.has_more():
+def _records_of(result: Any, max_records: int | None = None) -> list[Any]:
+    """Records of one partition, in place of `FetchResult.getall`.
+
+    That one loses the records of a call in which a batch is broken: asked for again, they would be lost again, and
+    nobody would ever see what stands before that batch. Stops at `TAKEN_BYTES_MAX`, too. Raises `BrokenBatchError`
+    where nothing stands before a broken batch.
+    """
+    partition, records = result._topic_partition, result._partition_records  # noqa: SLF001 - it has no other way in
+    if not result.check_assignment(partition) or not result.has_more():
+        return []
+    taken: list[Any] = []
+    size = 0
+    try:
+        for record in records:
+            taken.append(record)
+            size += len(record.value or b"")
+            if size >= TAKEN_BYTES_MAX or len(taken) == max_records:
                 break
-        return taken
-
-    return within_bytes
+        else:
+            result._partition_records = None  # noqa: SLF001 - as aiokafka says that there is no more
+    except Exception as error:
+        # What was taken counts; whatever is wrong behind it is met again by the next call, which has taken nothing.
+        if not taken and isinstance(error, CorruptRecordException):
+            raise BrokenBatchError(partition, str(error)) from error
+        if not taken:
+            raise
+    result._assignment.state_value(partition).consumed_to(records.next_fetch_offset)  # noqa: SLF001 - as `getall` does
+    return taken

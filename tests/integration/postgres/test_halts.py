@@ -1,6 +1,9 @@
 """A log that is not the one that was applied: its partition halts and says so, the others go on."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from contract_events import Given
 from kafka_topics import delete_before, publish, recreate
@@ -79,3 +82,44 @@ async def test_topics_made_anew_under_a_running_worker_halt_and_the_others_go_on
     assert "beyond the log's end" in reasons["activity"]
     assert worker.is_alive
     assert await worker.stop() == 0
+
+
+async def test_a_damaged_batch_halts_its_partition_behind_all_that_stands_before_it(
+    live: Settings, start: Start, given: Given
+):
+    for name in ("m1", "m2", "hurt", "m4"):
+        # A batch each, in one partition.
+        (place,) = await publish(live, [given.posted(name, content=f"words of {name}")])
+    segment = live.data_dir / "kafka" / "log" / f"{place[0]}-{place[1]}" / f"{0:020}.log"
+    with damaged(segment, b"words of hurt"):
+        worker = await start()
+        await eventually(lambda: halted(live) == {"conversations": "H_DAMAGED"}, "the partition has halted")
+        assert applied(live) == 2
+        await publish(live, [given.user("bo")])
+        await eventually(lambda: applied(live) == 3, "the directory goes on")
+        _, printed = await tailrace(live, "status", "-o", "json")
+        (shown,) = [p["halted"] for p in json.loads(printed)["projections"]["postgres"]["partitions"] if p["halted"]]
+        assert "the batch at offset 2 is damaged" in shown["reason"]
+        assert "let an undamaged replica lead" in shown["fix"]
+
+    where = ("--topic", "conversations", "--partition", str(place[1]))
+    code, _ = await tailrace(live, "progress", "lift", "postgres", *where, "--reason", "mended", "--yes")
+    assert code == 0
+    await eventually(lambda: applied(live) == 5, "everything is applied")
+    assert halted(live) == {}
+    assert await worker.stop() == 0
+
+
+@contextmanager
+def damaged(segment: Path, text: bytes) -> Iterator[None]:
+    """Change a byte of a record where the broker keeps it; it sends segments as they are, checked or not."""
+    at = segment.read_bytes().index(text)
+    _write(segment, at, text[:1].upper())
+    yield
+    _write(segment, at, text[:1])
+
+
+def _write(file: Path, at: int, what: bytes) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        opened.write(what)

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 from aiokafka import ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
-from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.errors import KafkaError
 
 from tailrace.consumers.batch import TopicPartition
-from tailrace.consumers.errors import ConsumerError, LogUnreachableError
+from tailrace.consumers.errors import BrokenLogError, ConsumerError
 from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.unpacking import BrokenBatchError
 
 
 class Holder:
@@ -54,7 +55,7 @@ class Breaking:
         first = self.positions[GOOD]
         self.positions[GOOD] = first + 3
         if first >= 3:
-            raise CorruptRecordException("after the other one's records were taken")
+            raise BrokenBatchError(BROKEN, "after the other one's records were taken")
         return {GOOD: [record(offset) for offset in range(first, first + 3)], BROKEN: []}
 
 
@@ -72,6 +73,7 @@ async def test_what_a_broken_batch_of_another_partition_took_with_it_is_read_aga
 
     found = await log.fetch(10, 100)
     assert [one.offset for one in found[TopicPartition("t", 0)]] == [0, 1, 2]
-    with pytest.raises(LogUnreachableError):
+    with pytest.raises(BrokenLogError) as raised:
         await log.fetch(10, 100)
+    assert raised.value.partition == TopicPartition("t", 1)
     assert client.positions == {GOOD: 3, BROKEN: 40}
