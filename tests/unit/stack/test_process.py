@@ -133,6 +133,7 @@ def test_a_dead_server_is_waited_for_until_its_last_thread_has_left_the_port(tmp
     end_orphans(server)
 
     assert port_is_free(port)
+    assert not is_alive(server)
 
 
 def test_a_process_that_lives_has_no_orphans(tmp_path: Path):
