@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import structlog
@@ -123,7 +124,8 @@ def _fill(shadow: Settings, ends: Until, on_progress: OnProgress, count: int, op
     owner = f"rebuild:{os.getpid()}"
     quick = fast(shadow)
     for _ in range(ROUNDS_MAX):
-        parts = [Part(quick, share, open_log, f"{owner}:{n}") for n, share in enumerate(shares(ends, count)) if share]
+        cut = shares(ends, offsets(places(shadow)), count)
+        parts = [Part(quick, share, open_log, f"{owner}:{n}") for n, share in enumerate(cut) if share]
         filling = Filling(shadow, ends, on_progress)
         if count == 1:
             filling.run_here(parts[0])
@@ -137,12 +139,27 @@ def _fill(shadow: Settings, ends: Until, on_progress: OnProgress, count: int, op
     raise TailraceError(f"{left:,} records were not applied: somebody else fills the same version", fix="let it finish")
 
 
-def shares(until: Until, count: int) -> list[dict[TopicPartition, int]]:
-    """Cut the partitions for so many processes, each topic's evenly."""
+def shares(until: Until, reached: Until, count: int) -> list[dict[TopicPartition, int]]:
+    """Cut the partitions for so many processes, so that each has as many records to read in each phase.
+
+    The longest first, each to who has least: a topic's partitions differ as its channels do, and who ends first leaves
+    half of the machine idle.
+    """
     found: list[dict[TopicPartition, int]] = [{} for _ in range(count)]
-    for place, tp in enumerate(sorted(until, key=lambda tp: (tp.topic, tp.partition))):
-        found[place % count][tp] = until[tp]
+    for _, partitions in groupby(sorted(until, key=_phase), key=_phase):
+        left = {tp: max(0, until[tp] - reached.get(tp, 0)) for tp in partitions}
+        loads = [0] * count
+        for tp in sorted(left, key=lambda tp: (-left[tp], tp)):
+            # Of equal loads the one with fewest partitions: an empty one, too, costs its claim.
+            least = min(range(count), key=lambda n: (loads[n], len(found[n])))
+            found[least][tp] = until[tp]
+            loads[least] += left[tp]
     return found
+
+
+def _phase(partition: TopicPartition) -> int:
+    """Place of the phase in which the partition is read; topics have their prefix."""
+    return next((n for n, phase in enumerate(PHASES) if partition.topic.endswith(phase)), len(PHASES))
 
 
 class Filling:

@@ -22,12 +22,22 @@ def records(*offsets: int) -> list[Record]:
 
 
 def test_every_partition_is_filled_by_one_process_and_each_topic_by_all() -> None:
-    until = {TopicPartition(topic, number): 10 for topic in ("a", "b") for number in range(8)}
+    topics = ("collab.directory", "collab.conversations")
+    until = {TopicPartition(topic, number): 10 for topic in topics for number in range(8)}
 
-    parts = shares(until, 4)
+    parts = shares(until, {}, 4)
 
     assert Counter(tp for part in parts for tp in part) == Counter(list(until))
-    assert [Counter(tp.topic for tp in part) for part in parts] == [Counter(a=2, b=2)] * 4
+    assert [Counter(tp.topic for tp in part) for part in parts] == [Counter(dict.fromkeys(topics, 2))] * 4
+
+
+def test_processes_have_as_much_left_to_read_each_however_long_the_partitions_are() -> None:
+    until = {TopicPartition("collab.conversations", n): end for n, end in enumerate((34, 19, 21, 12, 42, 29, 27, 15))}
+    reached = {TopicPartition("collab.conversations", 0): 30}
+
+    left = [sum(end - reached.get(tp, 0) for tp, end in part.items()) for part in shares(until, reached, 2)]
+
+    assert sorted(left) == [82, 87]
 
 
 def test_every_topic_of_the_tables_is_filled_in_one_phase() -> None:
