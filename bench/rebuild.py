@@ -22,7 +22,8 @@ from pydantic import SecretStr
 
 from tailrace.addresses import resolve
 from tailrace.rebuilding.filling import fill
-from tailrace.rebuilding.shadow import create, drop, make_indexes
+from tailrace.rebuilding.indexing import make_indexes
+from tailrace.rebuilding.shadow import create, drop
 from tailrace.settings import LogSettings, Settings, load_settings
 from tailrace.telemetry import configure_logging
 

@@ -20,6 +20,7 @@ from tailrace.rebuilding.bounded_log import OpenLog, kafka_until
 from tailrace.rebuilding.chasing import Chase, chase
 from tailrace.rebuilding.comparing import Comparison
 from tailrace.rebuilding.filling import FillProgress, fill
+from tailrace.rebuilding.indexing import make_indexes
 from tailrace.rebuilding.seeding import copy_lost
 from tailrace.rebuilding.standing import offsets, places, records_between
 from tailrace.rebuilding.switching import Order, Switched, compare_at_once, kept_search, switch
@@ -97,7 +98,7 @@ def build(settings: Settings, request: Request, watch: Watch = lambda _step: Non
         processes=request.processes, open_log=request.open_log,
     )  # fmt: skip
     watch(Step("indexes"))
-    shadow.make_indexes(settings, version)
+    make_indexes(settings, version)
     # What came in while the indexes were made.
     _fill_rest(settings, version, request, watch)
     with connection(settings) as conn:

@@ -27,8 +27,10 @@ DERIVED: Final = frozenset({
 })  # fmt: skip
 """Tables of `runtime` that belong to a version, because the log or the migrations fill them. All others exist once."""
 
-READERS_INDEXES: Final = ("messages_user",)
-INDEX_BUILD_SETTINGS: Final = ("SET maintenance_work_mem = '256MB'", "SET lock_timeout = '10s'")
+READERS_INDEXES: Final = (
+    "messages_user", "messages_times", "message_reactions_user", "message_reactions_first_added",
+    "message_analytics_hour", "user_activity_date",
+)  # fmt: skip
 NAME_CHARACTERS_MAX: Final = 41
 """What the settings take as the name of a schema."""
 
@@ -57,7 +59,7 @@ def create(settings: Settings, version: int) -> Settings:
     """Make the empty tables of a version beside the live ones; returns its settings. Again changes nothing.
 
     They have the schema and every month of the live tables, and lack the indexes that only readers need until
-    `make_indexes`. Raises what `migrate` raises.
+    `indexing.make_indexes`. Raises what `migrate` raises.
     """
     shadow = shadow_settings(settings, version)
     with connection(settings) as conn:
@@ -105,7 +107,8 @@ def _drop_operators_tables(conn: psycopg.Connection[Any], shadow: Settings) -> N
 def _drop_readers_indexes(conn: psycopg.Connection[Any], shadow: Settings) -> None:
     """Drop what the worker does not look into while it fills: at the end it is built for a fraction of the cost.
 
-    Text indexes, and the one over authors: only an erasure asks for it, and erasures are applied before messages.
+    Text indexes, those of readers, and those by user: only an erasure asks for these, and erasures are applied before
+    messages.
     """
     rows = conn.execute(
         "SELECT i.schemaname, i.indexname FROM pg_indexes i JOIN pg_class c ON c.relname = i.indexname"
@@ -129,32 +132,18 @@ def align_months(conn: psycopg.Connection[Any], settings: Settings, shadow: Sett
     return made
 
 
-def missing_indexes(conn: psycopg.Connection[Any], settings: Settings, version: int) -> list[str]:
-    """Statements that make the indexes which the live tables have and those of the version lack."""
+def missing_indexes(conn: psycopg.Connection[Any], settings: Settings, version: int) -> list[tuple[str, str, str]]:
+    """(schema, table, statement that makes it) of indexes which the live tables have and those of the version lack."""
     live, beside = schema_names(settings.postgres), schema_names(shadow_settings(settings, version).postgres)
-    found: list[str] = []
+    found: list[tuple[str, str, str]] = []
     for plain in SCHEMAS:
         rows = conn.execute(_INDEXES, [live[plain], beside[plain]])
         for table, definition in rows:
             place = _INDEX_PLACE.match(definition)
             if place is not None:
-                found.append(f"{place[1]}{quoted(beside[plain])}.{quoted(table)}{place[2]}")
+                statement = f"{place[1]}{quoted(beside[plain])}.{quoted(table)}{place[2]}"
+                found.append((beside[plain], table, statement))
     return found
-
-
-def make_indexes(settings: Settings, version: int) -> int:
-    """Make the indexes that are missing, one statement each, and gather statistics; returns how many were made."""
-    shadow = shadow_settings(settings, version)
-    with connection(settings) as conn:
-        for setting in INDEX_BUILD_SETTINGS:
-            conn.execute(setting.encode())
-        statements = missing_indexes(conn, settings, version)
-        for statement in statements:
-            conn.execute(statement.encode())
-        for schema, table in _tables(conn, schema_names(shadow.postgres).values()):
-            conn.execute(f"ANALYZE {quoted(schema)}.{quoted(table)}".encode())
-    log.info("shadow_indexed", version=version, indexes=len(statements))
-    return len(statements)
 
 
 def drop(settings: Settings, version: int) -> bool:
@@ -170,7 +159,7 @@ def drop(settings: Settings, version: int) -> bool:
             raise PreconditionError(
                 f"views outside of it read version {version}: {', '.join(others)}", fix="drop these views first"
             )
-        for schema, table in _tables(conn, names, partitions=True):
+        for schema, table in tables_in(conn, names, partitions=True):
             # One by one: in a single transaction the locks of all partitions and their indexes might not fit.
             conn.execute(f"DROP TABLE IF EXISTS {quoted(schema)}.{quoted(table)}".encode())
         conn.execute(f"DROP SCHEMA IF EXISTS {', '.join(map(quoted, names))} CASCADE".encode())
@@ -183,9 +172,10 @@ def dependents(conn: psycopg.Connection[Any], schemas: Iterable[str]) -> list[st
     return [name for (name,) in conn.execute(_DEPENDENTS, {"schemas": list(schemas)})]
 
 
-def _tables(
+def tables_in(
     conn: psycopg.Connection[Any], schemas: Iterable[str], *, partitions: bool = False
 ) -> list[tuple[str, str]]:
+    """(schema, table) of all tables there, or of all partitions."""
     return conn.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relispartition = %s ORDER BY 1, 2",
