@@ -137,7 +137,7 @@ class _Watched:
             self.process.wait()
 
 
-class _Store:
+class Store:
     """The run's database as seen from outside: its backends, and the worker's progress."""
 
     def __init__(self, dsn: str) -> None:
@@ -151,8 +151,8 @@ class _Store:
     def backend_cpu_s(self) -> float:
         """CPU of all backends seen so far, from the scheduler; 0 where the server runs elsewhere."""
         for (pid,) in self._conn.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
-            " AND pid <> pg_backend_pid()"
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type IN ('client backend', 'parallel worker') AND pid <> pg_backend_pid()"
         ):
             try:
                 self._cpu_s[pid] = backend_cpu_s(pid)
@@ -166,7 +166,7 @@ class _Store:
 
 def measure(program: Program, dsn: str, records: int) -> Run:
     """Run the program until `records` are applied. Raises RuntimeError where it ends or stands still before."""
-    store, watched = _Store(dsn), _Watched(program)
+    store, watched = Store(dsn), _Watched(program)
     try:
         started = _wait_until_reading(watched, program)
         client_before, backend_before, machine_before = watched.cpu_s(), store.backend_cpu_s(), machine_cpu_s()[0]

@@ -10,13 +10,15 @@ import argparse
 import os
 import resource
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Self
 
 from databases import Server
 from event_log import EventLog
-from measuring import measure, wait_until_idle
+from measuring import POLL_S, Store, machine_cpu_s, measure, wait_until_idle
 from postgres_worker import add_log_options, filled, worker
 from pydantic import SecretStr
 
@@ -31,35 +33,85 @@ VERSION = 2
 
 
 @dataclass(frozen=True)
+class Part:
+    """One part of a rebuild: seconds of the clock, CPU of this process and those it started, CPU of their backends."""
+
+    clock_s: float
+    client_cpu_s: float
+    backend_cpu_s: float
+
+
+@dataclass(frozen=True)
 class Rebuilt:
-    """Seconds of each part; `client_cpu_s` is of the processes that fill."""
+    """The parts by name. `others_cores` is how many cores everything else kept busy during the fill."""
 
     records: int
-    create_s: float
-    fill_s: float
-    index_s: float
-    client_cpu_s: float
+    parts: dict[str, Part]
+    others_cores: float
 
     @property
     def rate(self) -> float:
-        return self.records / (self.create_s + self.fill_s + self.index_s)
+        return self.records / sum(part.clock_s for part in self.parts.values())
+
+    def __str__(self) -> str:
+        per_100k = 100_000 / self.records
+        return ", ".join(
+            f"{name} {part.clock_s:.1f} s (CPU-s/100k: {part.client_cpu_s * per_100k:.2f} client,"
+            f" {part.backend_cpu_s * per_100k:.2f} backend)"
+            for name, part in self.parts.items()
+        )
 
 
-def rebuild(settings: Settings, records: int, processes: int | None) -> Rebuilt:
+class Backends:
+    """CPU of a database's backends, those that ended included, looked at all the time by a thread."""
+
+    def __init__(self, dsn: str) -> None:
+        self._store = Store(dsn)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.cpu_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._store.close()
+
+    def _look(self) -> None:
+        while not self._ended.wait(POLL_S):
+            self.cpu_s = self._store.backend_cpu_s()
+
+
+def rebuild(settings: Settings, dsn: str, records: int, processes: int | None) -> Rebuilt:
     """Rebuild into version 2, and drop it."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    times = [time.monotonic()]
-    create(settings, VERSION)
-    times.append(time.monotonic())
-    fill(settings, VERSION, processes=processes)
-    times.append(time.monotonic())
-    make_indexes(settings, VERSION)
-    times.append(time.monotonic())
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    steps: dict[str, Callable[[], object]] = {
+        "create": lambda: create(settings, VERSION),
+        "fill": lambda: fill(settings, VERSION, processes=processes),
+        "indexes": lambda: make_indexes(settings, VERSION),
+    }
+    parts: dict[str, Part] = {}
+    others_cores = 0.0
+    with Backends(dsn) as backends:
+        for name, step in steps.items():
+            began, machine = (time.monotonic(), _client_cpu_s(), backends.cpu_s), machine_cpu_s()[0]
+            step()
+            time.sleep(2 * POLL_S)  # until the last is seen
+            part = parts[name] = Part(
+                time.monotonic() - 2 * POLL_S - began[0], _client_cpu_s() - began[1], backends.cpu_s - began[2]
+            )
+            if name == "fill":
+                others = machine_cpu_s()[0] - machine - part.client_cpu_s - part.backend_cpu_s
+                others_cores = others / part.clock_s
     drop(settings, VERSION)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    create_s, fill_s, index_s = (end - begin for begin, end in pairwise(times))
-    return Rebuilt(records, create_s, fill_s, index_s, cpu_s)
+    return Rebuilt(records, parts, others_cores)
+
+
+def _client_cpu_s() -> float:
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def run_round(server: Server, log: EventLog, number: int, processes: int | None, idle_wait_s: float) -> float:
@@ -74,13 +126,12 @@ def run_round(server: Server, log: EventLog, number: int, processes: int | None,
         )
         server.settle()
         wait_until_idle(idle_wait_s)
-        made = rebuild(settings, log.records, processes)
+        made = rebuild(settings, server.dsn(database), log.records, processes)
     ratio = made.rate / live.rate
     print(
-        f"{number}: live {live.rate:,.0f} events/s (client CPU {live.client_cpu_s:.1f} s)"
-        f" · rebuild {made.rate:,.0f} events/s (client CPU {made.client_cpu_s:.1f} s;"
-        f" create {made.create_s:.1f} s, fill {made.fill_s:.1f} s, indexes {made.index_s:.1f} s)"
-        f" · ratio {ratio:.2f} · others' cores beside live {live.others_cores:.1f}",
+        f"{number}: live {live.rate:,.0f} events/s (CPU-s/100k: {live.client_per_100k:.2f} client,"
+        f" {live.backend_per_100k:.2f} backend; others {live.others_cores:.1f} cores)"
+        f" · rebuild {made.rate:,.0f} events/s ({made}; others {made.others_cores:.1f} cores) · ratio {ratio:.2f}",
         flush=True,
     )
     return ratio

@@ -23,6 +23,7 @@ from databases import Server
 from event_log import EventLog, partitions_of
 from measuring import backend_cpu_s
 from postgres_worker import add_log_options, filled
+from pydantic import SecretStr
 
 from tailrace.addresses import resolve
 from tailrace.consumers.batch import Batch, Record, TopicPartition
@@ -31,7 +32,9 @@ from tailrace.consumers.postgres import sink
 from tailrace.consumers.postgres.session import Session
 from tailrace.consumers.postgres.sink import STRUCTURAL_TOPICS, PostgresSink
 from tailrace.projections.registry import POSTGRES
-from tailrace.settings import LogSettings, load_settings
+from tailrace.rebuilding.filling import BATCH_EVENTS, fast
+from tailrace.rebuilding.shadow import create
+from tailrace.settings import LogSettings, Settings, load_settings
 from tailrace.telemetry import configure_logging, tune_garbage_collector
 
 
@@ -110,12 +113,12 @@ async def fetch(log: EventLog, stages: Stages) -> dict[TopicPartition, list[Reco
     return found
 
 
-async def run(log: EventLog, url: str, limit: int, profiler: cProfile.Profile | None) -> Stages:
+async def run(log: EventLog, url: str, tables: Settings, limit: int, profiler: cProfile.Profile | None) -> Stages:
     """Read everything, then apply it batch by batch: the structural topics, then the others, as the worker does."""
     stages = TimedSession.stages = Stages()
     topics = {short: log.settings.topic(short) for short in POSTGRES.topics}
     records = await fetch(log, stages)
-    store = PostgresSink(url, log.settings.postgres, "postgres", 1, topics)
+    store = PostgresSink(url, tables.postgres, "postgres", 1, topics)
     claims = await store.progress.claim(dict.fromkeys(records, 0), "bench")
     shorts = {tp: short for short, full in topics.items() for tp in records if tp.topic == full}
     stages.backend = await (await store.progress.connection()).fetchval("SELECT pg_backend_pid()")
@@ -171,10 +174,17 @@ def show(stages: Stages, records: int) -> None:
         line(f"… {name}", spent, stages.calls[name])
 
 
+def _shadow(settings: Settings, dsn: str) -> Settings:
+    """Settings of another version's tables, which are made."""
+    there = settings.postgres.model_copy(update={"dsn": SecretStr(dsn)})
+    return create(settings.model_copy(update={"postgres": there}), version=2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_log_options(parser)
-    parser.add_argument("--batch", type=int, default=5_000)
+    parser.add_argument("--batch", type=int, help="events of a batch; default: what the worker, or the fill, has")
+    parser.add_argument("--fill", action="store_true", help="as a rebuild fills the tables of another version")
     parser.add_argument("--cprofile", action="store_true")
     arguments = parser.parse_args()
     settings = load_settings()
@@ -186,7 +196,9 @@ def main() -> None:
             tune_garbage_collector()
             sink.Session = TimedSession  # type: ignore[attr-defined]  # the way in without a switch in the worker
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                stages = runner.run(run(log, server.url(database), arguments.batch, profiler))
+                tables = log.settings if not arguments.fill else fast(_shadow(log.settings, server.dsn(database)))
+                limit = arguments.batch or (BATCH_EVENTS if arguments.fill else 5_000)
+                stages = runner.run(run(log, server.url(database), tables, limit, profiler))
         if profiler:
             pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
         show(stages, log.records)
