@@ -4,7 +4,6 @@ What derives from the log is in both; what operators and followers wrote down (j
 the layout of the search) exists once, in the live schemas, and changes place when another version becomes live.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from tailrace.operations.database import connection
 from tailrace.operations.migrations import migrate, status
 from tailrace.settings import Settings
 from tailrace.sql.catalog import quoted, render, schema_names
-from tailrace.sql.rendering import SCHEMAS
 
 log = structlog.get_logger()
 
@@ -33,8 +31,6 @@ READERS_INDEXES: Final = (
 )  # fmt: skip
 NAME_CHARACTERS_MAX: Final = 41
 """What the settings take as the name of a schema."""
-
-_INDEX_PLACE = re.compile(r"^(CREATE (?:UNIQUE )?INDEX \S+ ON )(?:ONLY )?.*?( USING .*)$", re.DOTALL)
 
 
 def shadow_settings(settings: Settings, version: int) -> Settings:
@@ -132,20 +128,6 @@ def align_months(conn: psycopg.Connection[Any], settings: Settings, shadow: Sett
     return made
 
 
-def missing_indexes(conn: psycopg.Connection[Any], settings: Settings, version: int) -> list[tuple[str, str, str]]:
-    """(schema, table, statement that makes it) of indexes which the live tables have and those of the version lack."""
-    live, beside = schema_names(settings.postgres), schema_names(shadow_settings(settings, version).postgres)
-    found: list[tuple[str, str, str]] = []
-    for plain in SCHEMAS:
-        rows = conn.execute(_INDEXES, [live[plain], beside[plain]])
-        for table, definition in rows:
-            place = _INDEX_PLACE.match(definition)
-            if place is not None:
-                statement = f"{place[1]}{quoted(beside[plain])}.{quoted(table)}{place[2]}"
-                found.append((beside[plain], table, statement))
-    return found
-
-
 def drop(settings: Settings, version: int) -> bool:
     """Drop the schemas of a version that is not live, with all that is in them; whether there was anything.
 
@@ -182,18 +164,6 @@ def tables_in(
         [list(schemas), partitions],
     ).fetchall()
 
-
-_INDEXES: Final = """
-SELECT t.relname, pg_get_indexdef(i.indexrelid)
-FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
-WHERE t.relnamespace = to_regnamespace(quote_ident(%s)) AND NOT x.relispartition AND NOT t.relispartition
-  AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = x.oid)
-  AND EXISTS (
-      SELECT FROM pg_class b WHERE b.relnamespace = to_regnamespace(quote_ident(%s)) AND b.relname = t.relname
-        AND NOT EXISTS (SELECT FROM pg_class o WHERE o.relnamespace = b.relnamespace AND o.relname = x.relname)
-  )
-ORDER BY t.relname, x.relname
-"""
 
 _DEPENDENTS: Final = """
 SELECT DISTINCT format('%%I.%%I', vn.nspname, v.relname)

@@ -1,0 +1,68 @@
+"""A version is filled without the indexes of readers, and has all of them before it can become live."""
+
+from collections.abc import Callable
+from datetime import date
+
+import psycopg
+import pytest
+
+from tailrace.months.keeper import MONTHLY_TABLES, ensure_table_months
+from tailrace.operations.database import connection
+from tailrace.operations.migrations import migrate
+from tailrace.rebuilding.indexing import make_indexes, missing_indexes
+from tailrace.rebuilding.shadow import create
+from tailrace.settings import Settings
+from tailrace.sql.catalog import schema_names
+
+pytestmark = pytest.mark.integration
+
+MONTHS = [date(2026, month, 1) for month in (7, 8, 9)]
+
+Indexes = set[tuple[str, str, str, bool]]
+"""(kind of schema, table or partition, what it indexes, whether it is valid)."""
+
+
+def indexes(conn: psycopg.Connection, settings: Settings, tables: set[str]) -> Indexes:
+    found: Indexes = set()
+    for plain, schema in schema_names(settings.postgres).items():
+        rows = conn.execute(
+            "SELECT t.relname, substring(pg_get_indexdef(i.indexrelid) FROM ' USING .*'), i.indisvalid"
+            " FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid WHERE t.relnamespace = to_regnamespace(%s)",
+            [schema],
+        )
+        found |= {(plain, table, what, is_valid) for table, what, is_valid in rows if table in tables}
+    return found
+
+
+def tables_of(conn: psycopg.Connection, settings: Settings) -> set[str]:
+    rows = conn.execute(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text = ANY (%s)",
+        [list(schema_names(settings.postgres).values())],
+    )
+    return {name for (name,) in rows}
+
+
+def test_a_version_has_the_indexes_of_the_live_one_also_when_their_making_was_cut_short(
+    settings_for: Callable[[str], Settings],
+) -> None:
+    settings = settings_for("indexes")
+    with connection(settings) as conn:
+        migrate(conn, settings)
+        for table in MONTHLY_TABLES:
+            ensure_table_months(conn, schema_names(settings.postgres), table, MONTHS)
+        shadow = create(settings, 2)
+        missing = missing_indexes(conn, settings, 2)
+        text = next(one for one in missing if one.name == "messages_content")
+        conn.execute(text.statement(only=True).encode())
+        conn.execute(text.statement_in((text.table[0], "messages_2026_08")).encode())
+
+        made = make_indexes(settings, 2)
+        again = make_indexes(settings, 2)
+        tables = tables_of(conn, shadow)
+        live, beside = indexes(conn, settings, tables), indexes(conn, shadow, tables)
+
+    assert made == len(missing)
+    assert again == 0
+    assert beside == live
+    assert all(is_valid for *_, is_valid in beside)
+    assert {"messages_2026_07", "messages_2026_09"} <= {table for _, table, what, _ in beside if "gin" in what}
