@@ -12,10 +12,11 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 import structlog
+from psycopg.sql import quote
 
 from tailrace.operations.database import connection
 from tailrace.rebuilding.shadow import shadow_settings, tables_in
@@ -65,13 +66,17 @@ def make_indexes(settings: Settings, version: int) -> int:
     schemas = schema_names(shadow_settings(settings, version).postgres).values()
     with ExitStack() as stack:
         conns = [stack.enter_context(connection(settings)) for _ in range(min(os.cpu_count() or 1, CONNECTIONS_MAX))]
+        # The server goes on with what a killed process asked for last, and the same again would fail on its name.
+        conns[0].execute(lock_of(settings, version, "exclusive").encode())
         for conn in conns:
             for setting in INDEX_BUILD_SETTINGS:
                 conn.execute(setting.encode())
         missing = missing_indexes(conns[0], settings, version)
         indexed = {one.table for one in missing}
         rest = sorted(set(tables_in(conns[0], schemas)) - indexed)
-        _run_all(conns, [*_statements(conns[0], missing), *map(_analyze, rest)])
+        shared = lock_of(settings, version)
+        making = [f"{shared}; {statement}" for statement in _statements(conns[0], missing)]
+        _run_all(conns, [*making, *map(_analyze, rest)])
         # ANALYZE waits for whoever makes an index of the table, and looks into indexes over expressions, too.
         _run_all(conns, map(_analyze, sorted(indexed)))
     log.info("shadow_indexed", version=version, indexes=len(missing))
@@ -101,6 +106,13 @@ def _statements(conn: psycopg.Connection[Any], missing: Iterable[MissingIndex]) 
         else:
             found.append((is_text, 0, one.statement()))
     return (statement for _, _, statement in sorted(found, reverse=True))
+
+
+def lock_of(settings: Settings, version: int, mode: Literal["shared", "exclusive"] = "shared") -> str:
+    """Waits for the lock that whoever makes an index of the version shares until its transaction ends."""
+    name = f"tailrace.indexing.{shadow_settings(settings, version).postgres.schema_runtime}"
+    function = "pg_advisory_xact_lock_shared" if mode == "shared" else "pg_advisory_xact_lock"
+    return f"SELECT {function}(hashtextextended({quote(name)}, 0))"
 
 
 def _analyze(table: Table) -> str:

@@ -1,6 +1,8 @@
 """A version is filled without the indexes of readers, and has all of them before it can become live."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import psycopg
@@ -9,7 +11,7 @@ import pytest
 from tailrace.months.keeper import MONTHLY_TABLES, ensure_table_months
 from tailrace.operations.database import connection
 from tailrace.operations.migrations import migrate
-from tailrace.rebuilding.indexing import make_indexes, missing_indexes
+from tailrace.rebuilding.indexing import lock_of, make_indexes, missing_indexes
 from tailrace.rebuilding.shadow import create
 from tailrace.settings import Settings
 from tailrace.sql.catalog import schema_names
@@ -66,3 +68,34 @@ def test_a_version_has_the_indexes_of_the_live_one_also_when_their_making_was_cu
     assert beside == live
     assert all(is_valid for *_, is_valid in beside)
     assert {"messages_2026_07", "messages_2026_09"} <= {table for _, table, what, _ in beside if "gin" in what}
+
+
+def test_what_a_killed_process_left_the_server_to_make_is_waited_for(settings_for: Callable[[str], Settings]) -> None:
+    settings = settings_for("orphans")
+    with connection(settings) as conn, connection(settings) as orphan, ThreadPoolExecutor(1) as pool:
+        migrate(conn, settings)
+        create(settings, 2)
+        missing = missing_indexes(conn, settings, 2)
+        plain = next(one for one in missing if one.name == "message_reactions_user")
+        with orphan.transaction():
+            orphan.execute(lock_of(settings, 2).encode())
+            orphan.execute(plain.statement().encode())
+            making = pool.submit(make_indexes, settings, 2)
+            is_waited_for(conn)
+        made = making.result(60)
+
+    assert made == len(missing) - 1
+
+
+def is_waited_for(conn: psycopg.Connection) -> None:
+    """Return as soon as somebody waits for an advisory lock."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        row = conn.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).fetchone()
+        if row and row[0]:
+            return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
