@@ -18,7 +18,9 @@ from tailrace.schemas.event import Event, Refusal
 from tailrace.schemas.fields import UUID_PATTERN
 
 _IDS: Final = ("message_id", "channel_id", "file_id", "user_id", "workspace_id", "uploader_id")
-_UUID: Final = re.compile(UUID_PATTERN.removesuffix("$"), re.ASCII)
+_UUID: Final = UUID_PATTERN.removeprefix("^").removesuffix("$")
+_UUIDS: Final = tuple(re.compile("\n".join([_UUID] * count), re.ASCII) for count in range(len(_IDS) + 2))
+"""Matches so many ids, a line each: one call takes less than half the time of a call for each."""
 _UTC_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 
 
@@ -51,16 +53,11 @@ def _usual(topic: str, key: bytes, value: bytes, appended_at: datetime | None) -
         found: Any = orjson.loads(value)
         known = _KNOWN.get(found["type"])
         data = found["data"]
-        if known is None or known[0] != topic or not _has_ids(data, known[3]):
+        if known is None or known[0] != topic or not _are_ids(found["id"], data, known[3]):
             return None
         keyed_by = next(data[name] for name in known[1] if data[name] is not None)
         version, time, id_ = found.get("schemaversion", 1), found["time"], found["id"]
-        if (
-            keyed_by.encode() != key
-            or version not in (None, known[2])
-            or not _UUID.fullmatch(id_)
-            or not _UTC_TIME.fullmatch(time)
-        ):
+        if keyed_by.encode() != key or version not in (None, known[2]) or not _UTC_TIME.fullmatch(time):
             return None
         happened_at = datetime.fromisoformat(time)
         if appended_at is not None and happened_at > appended_at + AHEAD_MAX:
@@ -73,12 +70,16 @@ def _usual(topic: str, key: bytes, value: bytes, appended_at: datetime | None) -
         return None
 
 
-def _has_ids(data: dict[str, Any], ids: tuple[tuple[str, bool], ...]) -> bool:
-    """Whether all ids are canonical; an optional one that is absent is put down as None."""
+def _are_ids(of_event: str, data: dict[str, Any], ids: tuple[tuple[str, bool], ...]) -> bool:
+    """Whether all ids are canonical; an optional one that is absent is put down as None.
+
+    A value of several lines makes a line too many, and what is no text raises TypeError; both are left to `decode`.
+    """
+    values: list[Any] = [of_event]
     for name, is_required in ids:
         value = data.get(name)
         if value is None and not is_required:
             data[name] = None
-        elif not _UUID.fullmatch(value):  # type: ignore[arg-type]  # what is no text raises TypeError, and is left to `decode`
-            return False
-    return True
+        else:
+            values.append(value)
+    return _UUIDS[len(values)].fullmatch("\n".join(values)) is not None

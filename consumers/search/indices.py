@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 import structlog
-from elasticsearch import AsyncElasticsearch, BadRequestError
+from elasticsearch import AsyncElasticsearch, BadRequestError, OrjsonSerializer
 
 from tailrace.consumers.search.layout import Layout, alias_of
 from tailrace.projections.documents import ALIASES
@@ -22,7 +22,13 @@ PURGE_PAGE: Final = 1_000
 
 def connect(url: str, settings: ElasticsearchSettings) -> AsyncElasticsearch:
     """A client that tries nothing again by itself: what is sent again, and when, is decided item by item."""
-    return AsyncElasticsearch(url, max_retries=0, retry_on_timeout=False, request_timeout=settings.request_timeout_s)
+    return AsyncElasticsearch(
+        url,
+        max_retries=0,
+        retry_on_timeout=False,
+        request_timeout=settings.request_timeout_s,
+        serializer=OrjsonSerializer(),
+    )
 
 
 def template(alias: str, settings: ElasticsearchSettings) -> dict[str, Any]:

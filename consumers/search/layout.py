@@ -58,11 +58,22 @@ class Layout:
     def writes(self, documents: Iterable[Document], only: int | None = None) -> list[Write]:
         """What to send: each document to every generation (or `only` one) and to both ends of a move."""
         found: list[Write] = []
+        held: dict[tuple[str, str], list[str]] = {}
         for document in documents:
-            body = tombstone(document.alias, document.id) if document.body is None else document.body.encode()
-            version = document_version(self.history_epoch, document.version)
-            found += [Write(target, document.id, version, body) for target in self.indices(document, only)]
+            alias, name, workspace_id, _, version, body = document
+            targets = held.get((alias, workspace_id))
+            if targets is None:
+                targets = self.indices(document, only)
+                if not self._is_monthly(workspace_id):
+                    held[alias, workspace_id] = targets
+            content = tombstone(alias, name) if body is None else body.encode()
+            full = document_version(self.history_epoch, version)
+            found += [Write(target, name, full, content) for target in targets]
         return found
+
+    def _is_monthly(self, workspace_id: str) -> bool:
+        """Whether the index of a workspace's message depends on when it was posted."""
+        return "monthly" in self.routes.get(workspace_id, _AT_HOME)
 
     def indices(self, document: Document, only: int | None = None) -> list[str]:
         """Full names of the indices that hold a document."""

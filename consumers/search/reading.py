@@ -43,6 +43,10 @@ class Database:
         self._name = name
         self._connection: asyncpg.Connection | None = None
 
+    def beside(self) -> "Database":
+        """The same statements on another connection."""
+        return Database(self._dsn, self._settings, self._name)
+
     async def connection(self) -> asyncpg.Connection:
         """The open connection; a new one where it was lost."""
         if self._connection is None or self._connection.is_closed():
@@ -130,9 +134,9 @@ async def reach(database: Database, dirty: Dirty, indexed: Indexed, inline_max: 
     """Everything that these events reach, by what PostgreSQL holds. Must be called inside a snapshot."""
     found = Reach(set(dirty.messages), set(dirty.files), set(dirty.members))
     if dirty.posted:
-        found.messages |= {r[0] for r in await database.fetch("replies_below", list(dirty.posted))}
+        found.messages |= {r[0] for r in await database.fetch("replies_below", _array(dirty.posted))}
     if dirty.shown_or_hidden:
-        found.files |= _pairs(await database.fetch("files_of_messages", list(dirty.shown_or_hidden)))
+        found.files |= _pairs(await database.fetch("files_of_messages", _array(dirty.shown_or_hidden)))
     if dirty.sessions:
         found.members |= _pairs(await database.fetch("members_of_sessions", list(dirty.sessions)))
     found.jobs |= {("workspace", workspace_id) for workspace_id in dirty.ended_workspaces}
@@ -190,6 +194,11 @@ def _take_messages(
             found.messages |= messages
 
 
+def _array(ids: Iterable[str]) -> str:
+    """Canonical ids as PostgreSQL writes an array of them."""
+    return f"{{{','.join(ids)}}}"
+
+
 def _pairs(rows: Iterable[asyncpg.Record]) -> Pairs:
     return {(row[0], row[1]) for row in rows}
 
@@ -204,7 +213,7 @@ async def documents(
     """
     found: list[Document] = []
     if wanted := sorted(messages):
-        found += [Document("messages", *row) for row in await database.fetch("message_documents", wanted)]
+        found += [Document("messages", *row) for row in await database.fetch("message_documents", _array(wanted))]
     if pairs := sorted(files):
         rows = await database.fetch("file_documents", *zip(*pairs, strict=True))
         found += [Document("files", *row) for row in rows]

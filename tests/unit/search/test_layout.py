@@ -28,6 +28,18 @@ def test_the_shared_index_is_the_crc_of_the_text(workspace, number):
     assert shared_number(workspace) == number
 
 
+def test_each_message_of_a_workspace_is_in_the_index_of_its_own_month():
+    october = MESSAGE._replace(id="o", created_at=datetime(2026, 10, 1, tzinfo=UTC))
+    other = MESSAGE._replace(id="x", workspace_id="123e4567-e89b-12d3-a456-426614174000")
+
+    monthly = layout({W: Route("monthly", None)}).writes([MESSAGE, october, other, MESSAGE])
+    moving = layout({W: Route("shared", "monthly")}).writes([MESSAGE, october])
+
+    months = [f"messages_{W}_2026_11", f"messages_{W}_2026_10"]
+    assert [write.target for write in monthly] == [*months, "messages_shared_0", months[0]]
+    assert [write.target for write in moving] == ["messages_shared_0", months[0], "messages_shared_0", months[1]]
+
+
 @pytest.mark.parametrize(
     ("route", "names"),
     [
