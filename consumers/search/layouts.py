@@ -25,6 +25,15 @@ class Layouts:
         """Read it again next time."""
         self._known = None
 
+    def discard(self) -> None:
+        """Drop the connection too."""
+        self._database.discard()
+        self.forget()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._database.close()
+
     async def current(self) -> Layout:
         """The layout now; its standing indices exist and show what they should."""
         if self._known is not None:
@@ -52,15 +61,18 @@ class Layouts:
 
     async def make(self, layout: Layout, also: Collection[str] = ()) -> None:
         """Make missing indices. One that was lost is filled again from PostgreSQL."""
-        made = await self._indices.ensure(layout, also)
-        if not made:
-            return
-        is_first = bool(await self._database.fetch("mark_made"))
-        live = {name: alias for alias, name in layout.standing()}
-        lost = {live[name] for name in made if name in live and name in self._shown(layout)}
-        if not is_first:
-            for alias in sorted(lost):
-                await self._database.fetch("request_job", "refill", alias)
+        async with self._database.transaction():
+            # One at a time: of two that begin together, the second would take what the first is making for lost.
+            await self._database.fetch("lock_making")
+            made = await self._indices.ensure(layout, also)
+            if not made:
+                return
+            is_first = bool(await self._database.fetch("mark_made"))
+            live = {name: alias for alias, name in layout.standing()}
+            lost = {live[name] for name in made if name in live and name in self._shown(layout)}
+            if not is_first:
+                for alias in sorted(lost):
+                    await self._database.fetch("request_job", "refill", alias)
 
     @staticmethod
     def _shown(layout: Layout) -> set[str]:

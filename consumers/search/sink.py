@@ -66,7 +66,8 @@ class SearchSink:
         self._database = database
         self._settings = settings
         self.writer = BulkWriter(client, settings)
-        self._layouts = Layouts(database, Indices(client, settings), settings)
+        # A connection of its own: an index may turn out to be missing while the next part is being read.
+        self._layouts = Layouts(database.beside(), Indices(client, settings), settings)
         self._indexed_at = 0.0
 
     def is_retryable(self, error: BaseException) -> bool:
@@ -87,12 +88,13 @@ class SearchSink:
         """Drop connections and look at the layout anew."""
         self.progress.discard()
         self._database.discard()
-        self._layouts.forget()
+        self._layouts.discard()
 
     async def close(self) -> None:
         """Close all connections."""
         await self.progress.close()
         await self._database.close()
+        await self._layouts.close()
         await self._client.close()
 
     async def apply(self, batch: Batch) -> Outcome:

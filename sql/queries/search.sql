@@ -18,6 +18,9 @@ SELECT layout_epoch FROM runtime.search_state FOR SHARE
 -- name: raise_layout_epoch
 UPDATE runtime.search_state SET layout_epoch = layout_epoch + 1 RETURNING layout_epoch
 
+-- name: lock_making
+SELECT pg_advisory_xact_lock(hashtextextended('tailrace.search_indices', 0))
+
 -- name: mark_made
 -- Whether the indices were made for the first time.
 UPDATE runtime.search_state SET made_at = now() WHERE made_at IS NULL RETURNING made_at

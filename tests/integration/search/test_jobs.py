@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from contract_events import Given, id_of
 from following import Story
+from read_models import Reader, partition_of
 from searched import Searched
 
+from tailrace.consumers.batch import Batch
 from tailrace.consumers.search.beside import make_tools, perform
 from tailrace.consumers.search.jobs import claim
 from tailrace.consumers.search.reading import Database
@@ -190,4 +192,38 @@ async def test_lost_indices_are_filled_again(story: Story, given: Given):
 
     await story.tell(given.posted("late", "comes after the loss"))
 
+    assert story.differences() == {}
+
+
+async def test_two_workers_that_begin_together_take_no_index_for_lost(story: Story):
+    sinks = [story.searched.sink() for _ in range(2)]
+
+    await asyncio.gather(*(sink.apply(Batch()) for sink in sinks))
+    for sink in sinks:
+        await sink.close()
+
+    assert HOME in await story.searched.indices()
+    assert await story.searched.jobs() == 0
+
+
+async def test_an_index_that_is_lost_in_the_middle_of_a_batch_is_filled_again(
+    story: Story, given: Given, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tailrace.consumers.search.sink.PART_DOCUMENTS", 2)
+    await story.tell(*founding(given, 10))
+    new = story.more(*(given.posted(f"n{n}", f"new {n}") for n in range(20)))
+    await story.searched.models.apply([new])
+    sink = story.searched.sink()
+    reader = Reader(story.searched.models, sink)
+    await reader.claim({partition_of(record) for record in new})
+    try:
+        await sink.apply(reader.batch(new[:1]))
+        async with story.searched.client() as client:
+            await client.indices.delete(index=f"{story.searched.prefix}{HOME}")
+        await sink.apply(reader.batch(new[1:]))
+    finally:
+        await sink.close()
+
+    assert await story.searched.jobs() == 1
+    assert len(await story.searched.sources()) == 30
     assert story.differences() == {}
