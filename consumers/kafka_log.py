@@ -176,8 +176,21 @@ class KafkaLog:
         return any(task is not None and task.done() for task in tasks)
 
     def high_water(self, partition: TopicPartition) -> int | None:
-        """End of the partition as the last fetch saw it."""
-        mark: int | None = self._consumer.highwater(KafkaPartition(*partition))
+        """End of the partition as the last fetch saw it: what may be read, and is not given out yet, lies before it.
+
+        Records of a transaction that is open may not be read. The marker that ends one takes an offset and is never
+        given out: a log that ends with it would seem to be unread for ever.
+        """
+        tp = KafkaPartition(*partition)
+        mark: int | None = self._consumer.highwater(tp) if tp in self._consumer.assignment() else None
+        if mark is None:
+            return None
+        stable: int | None = self._consumer.last_stable_offset(tp)
+        if stable is not None and 0 <= stable < mark:
+            mark = stable
+        place = self._consumer._subscription.subscription.assignment.state_value(tp)  # noqa: SLF001 - `position()` waits
+        if place.has_valid_position and place.position >= mark:
+            mark = min(mark, self._next.get(tp, mark))
         return mark
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:

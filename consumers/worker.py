@@ -47,13 +47,21 @@ class _Reading:
     """A claimed partition.
 
     `position` is the next offset to decode; `verify` the claim until its record was seen; `broken` how often the next
-    batch could not be read.
+    batch could not be read. `looked_at` is the position when it was looked at last, and `stuck_since` the time from
+    which on it stood there though the log goes further.
     """
 
     claim: Claim
     position: int
     verify: bool
     broken: int = 0
+    looked_at: int = -1
+    stuck_since: float | None = None
+
+    @property
+    def reads_from(self) -> int:
+        """Where to read: once more what was applied last, whose fingerprint tells this log from another."""
+        return self.position - 1 if self.verify else self.position
 
 
 @dataclass
@@ -122,7 +130,7 @@ class Worker:
         ]
         self._draining = False
         self._committed_at = 0.0
-        self._moved_at = 0.0
+        self._held = False
 
     async def run(self) -> None:
         """Work until told to stop. Raises when nothing moves for `stall_timeout_s` or a loop fails."""
@@ -220,10 +228,9 @@ class Worker:
             except HaltError as error:
                 await self._halt(error)
                 continue
-            # Read once more what was applied last: its fingerprint tells this log from another under the same name.
             verify = claim.fingerprint is not None and claim.next_offset > beginnings[partition]
             self._reading[partition] = _Reading(claim, claim.next_offset, verify)
-            positions[partition] = claim.next_offset - 1 if verify else claim.next_offset
+            positions[partition] = self._reading[partition].reads_from
         self.log.read_from(positions)
         log.info("partitions_claimed", partitions=len(positions))
 
@@ -256,28 +263,32 @@ class Worker:
     # ── fetch and decode ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def _fetch_loop(self) -> None:
-        self._moved_at = asyncio.get_running_loop().time()
         while not self.stopping.is_set():
             if self.control.is_paused:
                 await self._stand()
                 continue
-            self.is_standing = False
+            self._go_on()
             await self._claim()
             batches = self._woken() or await self._next_batches()
             for_lanes = ((lane, [batch for of, batch in batches if of is lane]) for lane in self._lanes)
             await asyncio.gather(*(lane.queue.put(mine) for lane, mine in for_lanes if mine))
-            if not batches:
-                self._check_stall()
+            self._check_stall()
 
     async def _stand(self) -> None:
         """Paused: what is in hand is applied, nothing is read. Then claims are dropped: positions may be moved now."""
         self.log.hold(self._reading)
+        self._held = True
         if not self.in_hand:
             self._lost(list(self._reading))
             self.is_standing = True
-        self._moved_at = asyncio.get_running_loop().time()
         # Nothing comes of it; but a member of a group that asks for nothing is taken for dead.
         await self._fetch(IDLE_WAIT_MS, FETCH_RECORDS_MAX)
+
+    def _go_on(self) -> None:
+        """After a pause that was over before the claims were dropped: read on."""
+        if self._held:
+            self._held = self.is_standing = False
+            self.log.read_from({tp: reading.reads_from for tp, reading in self._reading.items()})
 
     def wake(self, refused: Mapping[TopicPartition, frozenset[str]]) -> None:
         """Let go on what waits behind these refused events, by partition; nothing else must hold it any more."""
@@ -374,12 +385,23 @@ class Worker:
             await asyncio.sleep(0)  # lets the applier's answers in; a whole batch takes longer than a round trip
 
     def _check_stall(self) -> None:
-        loop = asyncio.get_running_loop()
-        behind = any((self.log.high_water(tp) or 0) > reading.position for tp, reading in self._reading.items())
-        if not behind or self.in_hand:
-            self._moved_at = loop.time()
-        elif loop.time() - self._moved_at > self.settings.stall_timeout_s:
-            raise TimeoutError("records are waiting but none arrive; restart this process")
+        """Raise `TimeoutError` where a partition stands still though the log goes on, and nothing here is to blame.
+
+        Each partition by itself: what others bring must not hide it. And only what was seen standing: the end of a log
+        in steady use is ahead of us at nearly every moment.
+        """
+        now = asyncio.get_running_loop().time()
+        is_waiting_for_store = self.in_hand > 0
+        for tp, reading in self._reading.items():
+            stood = reading.position == reading.looked_at and not is_waiting_for_store
+            reading.looked_at = reading.position
+            if not stood or (self.log.high_water(tp) or 0) <= reading.position:
+                reading.stuck_since = None
+            elif reading.stuck_since is None:
+                reading.stuck_since = now
+            elif now - reading.stuck_since > self.settings.stall_timeout_s:
+                where = f"{tp.topic}/{tp.partition}"
+                raise TimeoutError(f"records of {where} are waiting but none arrive; restart this process")
 
     # ── apply ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -73,6 +73,8 @@ class SimulatedLog:
         self._positions: dict[TopicPartition, int | None] = {}
         self._stale: dict[TopicPartition, list[Record]] = {}
         self.stopped = False
+        self.mute: TopicPartition | None = None
+        """Of which nothing is given out any more, and nothing said."""
         self._on_assigned: OnAssigned | None = None
         self._on_revoked: OnRevoked | None = None
         self.awake = asyncio.Event()
@@ -138,7 +140,7 @@ class SimulatedLog:
         found: dict[TopicPartition, list[Record]] = {}
         for partition in self._rng.sample(sorted(self._positions), k=len(self._positions)):
             position = self._positions.get(partition)
-            if position is None or records_max <= 0 or self._rng.random() < 0.2:
+            if position is None or records_max <= 0 or partition == self.mute or self._rng.random() < 0.2:
                 continue
             if stale := self._stale.pop(partition, None):
                 found[partition] = stale

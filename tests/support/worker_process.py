@@ -38,6 +38,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "TAILRACE_KAFKA__GROUP_PREFIX": settings.kafka.group_prefix,
         "TAILRACE_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
         "TAILRACE_WORKER__BATCH_MAX_EVENTS": str(settings.worker.batch_max_events),
+        "TAILRACE_WORKER__STALL_TIMEOUT_S": str(settings.worker.stall_timeout_s),
         "TAILRACE_LOG__FORMAT": "json",
     }
 
