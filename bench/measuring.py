@@ -25,6 +25,12 @@ def backend_cpu_s(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
+def process_cpu_s(pid: int) -> float:
+    """CPU that a process had with all its threads, to a hundredth of a second. Raises OSError where it is not here."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
 def machine_cpu_s() -> tuple[float, float]:
     """CPU seconds since the machine's start that its cores were busy, and that they were idle."""
     fields = [int(field) / _TICKS_PER_S for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
@@ -119,8 +125,7 @@ class _Watched:
                 self.applied, self.applied_at = applied, now
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        return process_cpu_s(self.process.pid)
 
     def memory_mib(self, name: str) -> float:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
