@@ -18,6 +18,7 @@ RECENT_MAX: Final = 100
 MEMBERS_TTL_S: Final = 1_800
 TYPING_TTL: Final = timedelta(seconds=10)
 RATE_TTL: Final = timedelta(seconds=60)
+MINUTE: Final = timedelta(minutes=1)
 LIVING_TTL: Final[Mapping[str, timedelta]] = {
     "session": timedelta(seconds=86_400),
     "connection": timedelta(seconds=7_200),
@@ -259,11 +260,11 @@ def newest_typing(events: Iterable[Event], now: datetime) -> dict[Pair, datetime
 
 
 def recent_posts(events: Iterable[Event], now: datetime) -> list[str]:
-    """Ids of the messages whose rate key is not past yet (ruling 54)."""
+    """Ids of the messages whose rate key may not be past yet (ruling 54): the minute's newest message keeps it."""
     return [
         event.data["message_id"]
         for event in events
-        if event.type == "collab.message.posted" and event.time + RATE_TTL > now
+        if event.type == "collab.message.posted" and event.time + MINUTE + RATE_TTL > now
     ]
 
 

@@ -218,14 +218,15 @@ WITH posted AS MATERIALIZED (
     JOIN collab.messages m ON m.message_id = i.message_id AND m.created_at = i.created_at
     WHERE i.message_id = ANY ($1::uuid[]) AND i.canonical_id IS NULL
 ), minutes AS (
-    SELECT user_id, workspace_id, channel_id, minute, max(posted_at) AS last_at,
+    SELECT user_id, workspace_id, channel_id, minute, max(posted_at) AS last_at,  -- of imports, which are not below
            array_agg(message_id::text) FILTER (WHERE is_import) AS imports
     FROM posted GROUP BY user_id, workspace_id, channel_id, minute
 )
-SELECT k.user_id::text AS user_id, k.channel_id::text AS channel_id, k.minute, k.last_at, k.imports, t.n
+SELECT k.user_id::text AS user_id, k.channel_id::text AS channel_id, k.minute, greatest(k.last_at, t.last_at) AS last_at,
+       k.imports, t.n
 FROM minutes k
 CROSS JOIN LATERAL (
-    SELECT count(*)::int AS n FROM collab.messages m
+    SELECT count(*)::int AS n, max(m.posted_at) AS last_at FROM collab.messages m
     WHERE m.user_id = k.user_id AND m.workspace_id = k.workspace_id AND m.channel_id = k.channel_id
       AND m.created_at BETWEEN k.minute - interval '10 minutes' AND k.minute + interval '11 minutes'
       AND m.posted_at >= k.minute AND m.posted_at < k.minute + interval '1 minute'

@@ -1,5 +1,6 @@
 """The numbered cases of read state and caches, each in order, with every event twice, replayed and shuffled by key."""
 
+import asyncio
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -214,6 +215,23 @@ async def test_messages_of_a_minute_are_counted_once_each(cached: Cached, told: 
         assert cached.value("message_rate", ANA, C1, minute) == "5"
 
     await told([given.channel("c1"), *posts, *retried, imported], counted)
+
+
+async def test_a_message_that_comes_late_counts_in_a_minute_that_a_newer_one_keeps(cached: Cached, given: Given):
+    if (second := datetime.now(UTC).second) >= 45:
+        await asyncio.sleep(60 - second)  # the newer one is past at the end of the next minute
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
+    newer, late = given.posted("m1", time=minute + timedelta(seconds=55)), given.posted("m2", time=minute)
+    cached.clear()
+    await cached.fill()
+    log = log_of([in_world(e) for e in (given.channel("c1"), newer, late)], cached.settings)
+    log = appended_now(log, datetime.now(UTC))
+    await cached.apply(log[:2])
+    await cached.apply(log[2:])
+
+    name = f"{cached.prefix}message_rate:{ANA}:{C1}:{int(minute.timestamp()) // 60}"
+    assert cached.redis.get(name) == "2"
+    assert 0 < cached.redis.ttl(name) <= 55
 
 
 async def test_48_members_are_whole_also_when_their_key_had_ended(cached: Cached, given: Given):
