@@ -27,6 +27,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
+from tailrace.consumers.redis.calls import Argument, packed
 from tailrace.errors import PreconditionError
 
 CONNECTIONS_MAX: Final = 8
@@ -35,7 +36,6 @@ CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 15.0
 SLOTS: Final = 16_384
 
-Argument = str | bytes | int
 Node = tuple[str, int] | None
 """Host and port; None is the server that the address in the settings leads to."""
 
@@ -75,7 +75,7 @@ class Nodes:
         """Answers of one server; where it refused a command, the error is the answer."""
         try:
             async with self._connection(node) as connection:
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                await connection.send_packed_command([packed(commands)], check_health=False)
                 return [await _read(connection) for _ in commands]
         except _GONE:
             self.forget()

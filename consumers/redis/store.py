@@ -14,7 +14,8 @@ from typing import Any, Final
 import structlog
 from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError, TryAgainError
 
-from tailrace.consumers.redis.nodes import RETRYABLE, Argument, Node, Nodes
+from tailrace.consumers.redis.calls import Argument, Call, command, groups
+from tailrace.consumers.redis.nodes import RETRYABLE, Node, Nodes
 from tailrace.errors import PreconditionError
 
 __all__ = ["RETRYABLE", "Argument", "Call", "Store"]
@@ -27,9 +28,6 @@ REDIRECTS_MAX: Final = 8
 """Times that a command is sent elsewhere, or again while its keys are being moved."""
 PAUSE_S: Final = 0.02
 """Before what met keys that are being moved is sent again; each time longer."""
-
-Call = tuple[str, tuple[str, ...], Sequence[Argument]]
-"""(function, keys, arguments); the first key decides the slot."""
 
 
 def _library() -> tuple[str, str]:
@@ -51,10 +49,12 @@ class Store:
 
     async def call(self, calls: Iterable[Call]) -> list[Any]:
         """Answers of function calls, in their order. A function that failed raises `ResponseError`."""
-        commands = [
-            ("FCALL", f"{LIBRARY_NAME}_{function}", len(keys), *keys, *arguments) for function, keys, arguments in calls
-        ]
-        return await self.run(commands, [command[3] for command in commands])
+        those = [[call] for call in calls] if self.is_cluster else list(groups(calls))
+        commands = [command(group, LIBRARY_NAME) for group in those]
+        answers: list[Any] = []
+        for group, answer in zip(those, await self.run(commands, [each[3] for each in commands]), strict=True):
+            answers += [answer] if len(group) == 1 else answer
+        return answers
 
     async def run(self, commands: Sequence[Sequence[Argument]], keys: Sequence[Any]) -> list[Any]:
         """Answers of commands; `keys` names for each of them a key of the slot it belongs to.

@@ -13,22 +13,51 @@ local function type_of(key)
   return redis.call('TYPE', key)['ok']
 end
 
+-- The string at a key; false where there is none, or something of another type.
+local function text_of(key)
+  local value = redis.pcall('GET', key)
+  if type(value) ~= 'table' then return value end
+  if string.sub(value['err'], 1, 9) ~= 'WRONGTYPE' then error(value) end
+  return false
+end
+
+local function make_guard(guard, expires_ms)
+  if expires_ms == '0' then redis.call('SET', guard, ZERO) else redis.call('SET', guard, ZERO, 'PXAT', expires_ms) end
+end
+
 -- The guard's stamp; nil, with the guard made, where there was none.
 local function stamp_of(guard, expires_ms)
-  if type_of(guard) == 'string' then return redis.call('GET', guard) end
-  redis.call('DEL', guard)
-  redis.call('SET', guard, ZERO)
-  if expires_ms ~= '0' then redis.call('PEXPIREAT', guard, expires_ms) end
+  local held = text_of(guard)
+  if held then return held end
+  make_guard(guard, expires_ms)
   return nil
+end
+
+-- The server's clock; `once` is one table for all that one command does.
+local function now_ms(once)
+  if not once.now then
+    local time = redis.call('TIME')
+    once.now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return once.now
+end
+
+-- KEYS guard   ARGV end of the guard (ms; 0: never). Before a state is read that is to fill a key: AGAIN is spared.
+local function guard_make(K, A)
+  if text_of(K[1]) then return 'HELD' end
+  make_guard(K[1], A[1])
+  return 'OK'
 end
 
 -- KEYS list, guard   ARGV stamp, elements newest first (at most 100: unpack fails from 8,000 on)
 local function recent_put(K, A)
   local held = stamp_of(K[2], '0')
   if not held then return 'AGAIN' end
-  local kind = type_of(K[1])
   if held > A[1] then return 'OLDER' end
-  if held == A[1] and (kind == 'none' or kind == 'list') and redis.call('LLEN', K[1]) == #A - 1 then return 'SAME' end
+  if held == A[1] then
+    local kind = type_of(K[1])
+    if (kind == 'none' or kind == 'list') and redis.call('LLEN', K[1]) == #A - 1 then return 'SAME' end
+  end
   redis.call('DEL', K[1])
   if #A > 1 then redis.call('RPUSH', K[1], unpack(A, 2)) end
   redis.call('SET', K[2], A[1])
@@ -54,57 +83,52 @@ local function recent_delta(K, A)
 end
 
 -- KEYS string, guard   ARGV stamp, value ('' for none), PX or PXAT, milliseconds, end of the guard (ms; 0: never)
-local function value_put(K, A)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local value, kind, held = A[2], type_of(K[1]), nil
-  if A[5] ~= '0' and tonumber(A[5]) <= now then
+local function value_put(K, A, once)
+  local now = now_ms(once)
+  local value, held, is_past = A[2], nil, A[5] ~= '0' and tonumber(A[5]) <= now
+  if is_past then
     -- So long past that not even its guard would live: there is nothing to show, and nobody to be guarded from.
-    if type_of(K[2]) ~= 'string' then
+    held = text_of(K[2])
+    if not held then
       redis.call('DEL', K[1], K[2])
       return 'OK'
     end
-    held = redis.call('GET', K[2])
   else
     held = stamp_of(K[2], A[5])
   end
   if not held then return 'AGAIN' end
   if held > A[1] then return 'OLDER' end
   if A[3] == 'PXAT' and tonumber(A[4]) <= now then value = '' end
-  local is_same = (kind == 'string' and value ~= '') or (kind == 'none' and value == '')
-  if held == A[1] and is_same then return 'SAME' end
-  redis.call('DEL', K[1])
-  if value ~= '' then redis.call('SET', K[1], value, A[3], A[4]) end
-  redis.call('SET', K[2], A[1], 'KEEPTTL')
-  if A[5] ~= '0' and tonumber(A[5]) > now then redis.call('PEXPIREAT', K[2], A[5]) end
+  if held == A[1] then
+    local kind = type_of(K[1])
+    if (kind == 'string' and value ~= '') or (kind == 'none' and value == '') then return 'SAME' end
+  end
+  if value == '' then redis.call('DEL', K[1]) else redis.call('SET', K[1], value, A[3], A[4]) end
+  if is_past or A[5] == '0' then
+    redis.call('SET', K[2], A[1], 'KEEPTTL')
+  else
+    redis.call('SET', K[2], A[1], 'PXAT', A[5])
+  end
   return 'OK'
 end
 
 -- ── unread counts ──
 -- The guard is a hash: channel -> stamp:count, and '#' the birth it belongs to, '=' the number of fields of the counts,
--- '~' the token of a fill that is under way. A hash of counts that is there is complete: it is made by a fill alone,
+-- '~' the token of a fill that is under way, '!' the generation of the last one. A hash of counts that is there is complete: it is made by a fill alone,
 -- which writes every channel of the user; until then changes are only noted in the guard.
 
-local function write_counts(counts, guard)
-  redis.call('DEL', counts)
-  local all, n = redis.call('HGETALL', guard), 0
-  for i = 1, #all, 2 do
-    if #all[i] > 1 then
-      local count = string.sub(all[i + 1], WIDTH + 2)
-      if count ~= '0' then
-        redis.call('HSET', counts, all[i], count)
-        n = n + 1
-      end
-    end
+local FIELDS = 1000  -- that one command writes: unpack fails from 8,000 on
+
+local function set_fields(key, fields)
+  for from = 1, #fields, FIELDS do
+    redis.call('HSET', key, unpack(fields, from, math.min(from + FIELDS - 1, #fields)))
   end
-  redis.call('HSET', guard, '=', n)
 end
 
 -- KEYS counts, guard   ARGV token, birth, force (1: fill anew though it is complete)
 local function unread_open(K, A)
   if type_of(K[2]) ~= 'hash' then redis.call('DEL', K[1], K[2]) end
-  local is_open = redis.call('HEXISTS', K[2], '~') == 1
-  if A[3] ~= '1' and not is_open and redis.call('HEXISTS', K[2], '=') == 1
+  if A[3] ~= '1' and redis.call('HEXISTS', K[2], '~') == 0 and redis.call('HEXISTS', K[2], '=') == 1
       and redis.call('HLEN', K[1]) == tonumber(redis.call('HGET', K[2], '=')) then
     redis.call('HSET', K[2], '#', A[2])
     return 'WARM'
@@ -122,21 +146,44 @@ end
 
 -- KEYS counts, guard   ARGV token, generation (6 digits), n x (channel, stamp, count): all channels of the user
 local function unread_fill(K, A)
-  if type_of(K[2]) ~= 'hash' or redis.call('HGET', K[2], '~') ~= A[1] then return 'LOST' end
-  local filled = {}
-  for i = 3, #A, 3 do
-    note(K[2], A[i], A[i + 1], A[i + 2])
-    filled[A[i]] = true
-  end
-  -- What an older generation left about channels that are none of the user's.
-  local all = redis.call('HGETALL', K[2])
-  for i = 1, #all, 2 do
-    if #all[i] > 1 and not filled[all[i]] and string.sub(all[i + 1], 1, 6) < A[2] then
-      redis.call('HDEL', K[2], all[i])
+  if type_of(K[2]) ~= 'hash' then return 'LOST' end
+  local all, held = redis.call('HGETALL', K[2]), {}
+  for i = 1, #all, 2 do held[all[i]] = all[i + 1] end
+  if held['~'] ~= A[1] then return 'LOST' end
+  local noted, shown, gone = {'!', A[2]}, {}, {'~'}
+  local function show(channel, noticed)
+    local count = string.sub(noticed, WIDTH + 2)
+    if count ~= '0' then
+      shown[#shown + 1] = channel
+      shown[#shown + 1] = count
     end
   end
-  redis.call('HDEL', K[2], '~')
-  write_counts(K[1], K[2])
+  for i = 3, #A, 3 do
+    local channel, ours = A[i], A[i + 1] .. ':' .. A[i + 2]
+    local noticed = held[channel]
+    if not noticed or string.sub(noticed, 1, WIDTH) <= A[i + 1] then
+      noticed = ours
+      noted[#noted + 1] = channel
+      noted[#noted + 1] = ours
+    end
+    show(channel, noticed)
+    held[channel] = nil
+  end
+  for i = 1, #all, 2 do
+    local channel, noticed = all[i], all[i + 1]
+    if #channel > 1 and held[channel] then
+      -- What an older generation left about channels that are none of the user's.
+      if string.sub(noticed, 1, 6) < A[2] then gone[#gone + 1] = channel else show(channel, noticed) end
+    end
+  end
+  noted[#noted + 1] = '='
+  noted[#noted + 1] = #shown / 2
+  redis.call('DEL', K[1])
+  set_fields(K[1], shown)
+  set_fields(K[2], noted)
+  for from = 1, #gone, FIELDS do
+    redis.call('HDEL', K[2], unpack(gone, from, math.min(from + FIELDS - 1, #gone)))
+  end
   return 'OK'
 end
 
@@ -165,6 +212,13 @@ local function unread_drop(K, A)
   if type_of(K[2]) == 'hash' and redis.call('HGET', K[2], '#') ~= A[1] then return 'OLDER' end
   redis.call('DEL', K[1], K[2])
   return 'OK'
+end
+
+-- KEYS counts, guard   ARGV generation (6 digits). OLD: no generation since has filled it
+local function unread_age(K, A)
+  local filled = type_of(K[2]) == 'hash' and redis.call('HGET', K[2], '!')
+  if filled and filled >= A[1] then return 'NEW' end
+  return 'OLD'
 end
 
 -- ── typing and rates: greatest values, so that order and repetition cannot matter ──
@@ -214,22 +268,43 @@ end
 
 -- KEYS key, guard   ARGV generation (6 digits): drops what no generation since has written
 local function drop_older(K, A)
-  local kind = type_of(K[2])
-  if kind == 'string' and string.sub(redis.call('GET', K[2]), 1, 6) >= A[1] then return 'KEPT' end
-  if kind == 'hash' then return 'KEPT' end
+  local held = text_of(K[2])
+  if held and string.sub(held, 1, 6) >= A[1] then return 'KEPT' end
+  if not held and type_of(K[2]) == 'hash' then return 'KEPT' end
   redis.call('DEL', K[1])
   return 'OK'
 end
 
+-- KEYS those of each   ARGV number of arguments and arguments of each; the answers of all
+local function each(one, width)
+  return function(K, A)
+    local answers, at, once = {}, 1, {}
+    for first = 1, #K, width do
+      local last = at + tonumber(A[at])
+      answers[#answers + 1] = one({unpack(K, first, first + width - 1)}, {unpack(A, at + 1, last)}, once)
+      at = last + 1
+    end
+    return answers
+  end
+end
+
+-- One alone, and as many as a caller likes to have done before anybody else's command.
+local function register(name, one, width)
+  redis.register_function('@library@_' .. name, function(K, A) return one(K, A, {}) end)
+  redis.register_function('@library@_' .. name .. '_each', each(one, width))
+end
+
 -- (`pairs` is not there while a library is loaded.)
-redis.register_function('@library@_recent_put', recent_put)
-redis.register_function('@library@_recent_delta', recent_delta)
-redis.register_function('@library@_value_put', value_put)
-redis.register_function('@library@_unread_open', unread_open)
-redis.register_function('@library@_unread_fill', unread_fill)
-redis.register_function('@library@_unread_put', unread_put)
-redis.register_function('@library@_unread_drop', unread_drop)
-redis.register_function('@library@_typing_put', typing_put)
-redis.register_function('@library@_rate_put', rate_put)
-redis.register_function('@library@_state_swap', state_swap)
-redis.register_function('@library@_drop_older', drop_older)
+register('guard_make', guard_make, 1)
+register('recent_put', recent_put, 2)
+register('recent_delta', recent_delta, 2)
+register('value_put', value_put, 2)
+register('unread_open', unread_open, 2)
+register('unread_fill', unread_fill, 2)
+register('unread_put', unread_put, 2)
+register('unread_drop', unread_drop, 2)
+register('unread_age', unread_age, 2)
+register('typing_put', typing_put, 2)
+register('rate_put', rate_put, 2)
+register('state_swap', state_swap, 1)
+register('drop_older', drop_older, 2)

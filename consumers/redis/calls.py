@@ -1,0 +1,59 @@
+"""Calls of our functions as commands, and commands as bytes.
+
+Neighbouring calls of one function are one command on a server that has every key: measured, half of a call's time in
+Redis and two thirds of it here are its own command and its own answer. A command stays short (well under a
+millisecond), for nobody else is served meanwhile. In a cluster each call goes alone, as its keys alone share a slot.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+Argument = str | bytes | int
+Call = tuple[str, tuple[str, ...], Sequence[Argument]]
+"""(function, keys, arguments); the first key decides the slot."""
+
+GROUP_CALLS_MAX: Final = 50
+GROUP_ARGUMENTS_MAX: Final = 1_000
+"""Arguments of the calls that are one command, so that many large ones are not."""
+
+
+def groups(calls: Iterable[Call]) -> Iterator[list[Call]]:
+    """Neighbouring calls of one function, in their order."""
+    group: list[Call] = []
+    arguments = 0
+    for call in calls:
+        arguments += len(call[2])
+        if group and (call[0] != group[0][0] or len(group) == GROUP_CALLS_MAX or arguments > GROUP_ARGUMENTS_MAX):
+            yield group
+            group, arguments = [], len(call[2])
+        group.append(call)
+    if group:
+        yield group
+
+
+def command(group: Sequence[Call], library: str) -> list[Argument]:
+    """One command for all calls of a group; its answer is a list where there is more than one."""
+    function, keys, arguments = group[0]
+    if len(group) == 1:
+        return ["FCALL", f"{library}_{function}", len(keys), *keys, *arguments]
+    made: list[Argument] = ["FCALL", f"{library}_{function}_each", len(group) * len(keys)]
+    for _, those, _ in group:
+        made += those
+    for _, _, each in group:
+        made.append(len(each))
+        made += each
+    return made
+
+
+def packed(commands: Iterable[Sequence[Argument]]) -> bytes:
+    """Commands as they go over the wire; redis-py's own way of it takes four times as long."""
+    pieces: list[bytes] = []
+    for one in commands:
+        pieces.append(b"*%d\r\n" % len(one))
+        for argument in one:
+            if isinstance(argument, str):
+                text = argument.encode()
+            else:
+                text = argument if isinstance(argument, bytes) else b"%d" % argument
+            pieces.append(b"$%d\r\n%b\r\n" % (len(text), text))
+    return b"".join(pieces)
