@@ -221,20 +221,6 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def living_value(row: Mapping[str, Any]) -> bytes:
-    """JSON of a living key; `row` has kind, user_id, workspace_id, value (dict), began_at, last_at."""
-    value = row["value"]
-    ids = {"user_id": str(row["user_id"]), "workspace_id": str(row["workspace_id"])}
-    began_at = rfc3339(row["began_at"])
-    match row["kind"]:
-        case "session":
-            return orjson.dumps(ids | value | {"created_at": began_at, "last_activity": rfc3339(row["last_at"])})
-        case "connection":
-            return orjson.dumps(ids | value | {"connected_at": began_at})
-        case _:
-            return orjson.dumps(value | {"last_seen": began_at})
-
-
 def members_value(members: Sequence[str], read_at: datetime) -> bytes:
     """JSON of `channel_members`; empty for no members, as an empty value has no key (ruling 52)."""
     if not members:

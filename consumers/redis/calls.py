@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 Argument = str | bytes | int
-Call = tuple[str, tuple[str, ...], Sequence[Argument]]
+Call = tuple[str, tuple[str, ...] | tuple[bytes, ...], Sequence[Argument]]
 """(function, keys, arguments); the first key decides the slot."""
 
 GROUP_CALLS_MAX: Final = 50

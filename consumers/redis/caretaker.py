@@ -86,7 +86,7 @@ class Caretaker:
             rebuild.stage, rebuild.after_key, rebuild.done = 0, "", 0
         log.warning("caches_filling", generation=rebuild.generation, stage=rebuild.stage)
         try:
-            await Filler(reader, self._writer, self._owner, self._clock).run(rebuild)
+            await self._filler(reader).run(rebuild)
         except LostRebuildError:
             return False
         is_whole = await self._state.finish(rebuild.generation, seen)
@@ -102,7 +102,7 @@ class Caretaker:
                 if rebuild is not None:
                     log.warning("caches_filling", generation=rebuild.generation, stage=rebuild.stage)
                     with suppress(LostRebuildError):
-                        await Filler(reader, self._writer, self._owner, self._clock).run(rebuild)
+                        await self._filler(reader).run(rebuild)
                         log.info("caches_filled", generation=rebuild.generation, keys=rebuild.done, is_whole=True)
 
     async def _take(self, reader: Reader, seen: Seen) -> Rebuild | None:
@@ -136,15 +136,24 @@ class Caretaker:
             await self._writer.unread.drop(cooled)
             log.info("counts_dropped", users=len(cooled))
 
+    def _filler(self, reader: Reader) -> Filler:
+        return Filler(reader, self._open_reader, self._writer, self._owner, self._clock)
+
     async def _reader(self) -> Reader:
         if self._connection is None or self._connection.is_closed():
-            postgres = self._settings.postgres
-            self._connection = await asyncpg.connect(
-                self._dsn, timeout=postgres.connect_timeout_s, command_timeout=postgres.statement_timeout_ms / 1000 + 5,
-                statement_cache_size=postgres.statement_cache_size,
-                server_settings={"application_name": "tailrace worker redis: caretaker"},
-            )  # fmt: skip
+            self._connection = await self._connect()
         return Reader(self._connection, self._settings.postgres)
+
+    async def _open_reader(self) -> Reader:
+        return Reader(await self._connect(), self._settings.postgres)
+
+    async def _connect(self) -> asyncpg.Connection:
+        postgres = self._settings.postgres
+        return await asyncpg.connect(
+            self._dsn, timeout=postgres.connect_timeout_s, command_timeout=postgres.statement_timeout_ms / 1000 + 5,
+            statement_cache_size=postgres.statement_cache_size,
+            server_settings={"application_name": "tailrace worker redis: caretaker"},
+        )  # fmt: skip
 
     def discard(self) -> None:
         """Drop the connection to PostgreSQL."""

@@ -2,22 +2,29 @@
 
 A rebuild is a row: its number is the generation that every stamp begins with from its first moment on, so each value
 that it writes replaces the older one whole, and what somebody computed before it is refused. Live writes go on, with
-the new generation. The row also says how far it is: whoever finds it abandoned goes on from there.
+the new generation. The row also says how far it is: whoever finds it abandoned goes on from there. Pages of a stage are
+worked on several at once (`lanes.py`); the row says what is done with everything before it.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from tailrace.consumers.redis.reading import Reader, Wanted, pairs_of, parts
+from tailrace.consumers.redis.lanes import Lanes, OpenReader, lanes
+from tailrace.consumers.redis.pages import PageWriter
+from tailrace.consumers.redis.reading import Reader, Wanted, births_of, parts
+from tailrace.consumers.redis.values import GUARD_KEPT
 from tailrace.consumers.redis.writing import CacheWriter, Clock
 from tailrace.errors import UnreachableError
-from tailrace.projections.caches import NO_EVENT, Pair
+from tailrace.projections.caches import NO_EVENT
 
 PAGE_CHANNELS: Final = 200
-PAGE_USERS: Final = 500
+PAGE_USERS: Final = 2_000
 PAGE_LIVING: Final = 2_000
+PAGE_NAMES: Final = 5_000
+"""Of keys in Redis, guards among them."""
 
 STAGES: Final = ("channels", "counts", "living", "posts", "leftovers")
 NOBODY: Final = NO_EVENT
@@ -43,14 +50,28 @@ class Rebuild:
     total: int = 0
 
 
-class Filler:
-    """Fills the caches; one reader, one writer, one page at a time."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Work that is done at once: the place behind it, how many keys it counts for, and what to work on."""
 
-    def __init__(self, reader: Reader, writer: CacheWriter, owner: str, clock: Clock) -> None:
+    after_key: str
+    keys: int
+    content: Any
+
+
+Pages = Callable[[Rebuild], AsyncGenerator[Page, None]]
+Work = Callable[[Reader, Page], Awaitable[None]]
+
+
+class Filler:
+    """Fills the caches. `reader` notes how far it is; `open_reader` makes the connections that pages are read from."""
+
+    def __init__(self, reader: Reader, open_reader: OpenReader, writer: CacheWriter, owner: str, clock: Clock) -> None:
         self._reader = reader
+        self._open_reader = open_reader
         self._writer = writer
+        self._pages = PageWriter(writer, clock)
         self._owner = owner
-        self._clock = clock
 
     async def run(self, rebuild: Rebuild, watch: Watch = lambda *_: None) -> None:
         """Run a rebuild to its end, from where it stands.
@@ -61,14 +82,36 @@ class Filler:
             await self._one(rebuild)
         else:
             rebuild.total = rebuild.total or await self._size()
-            while rebuild.stage < len(STAGES):
-                async for key, keys in self._stage(rebuild):
-                    rebuild.after_key, rebuild.done = key, rebuild.done + keys
+            async with lanes(self._open_reader) as opened:
+                while rebuild.stage < len(STAGES):
+                    await self._stage(rebuild, opened, watch)
+                    rebuild.stage, rebuild.after_key = rebuild.stage + 1, ""
                     await self._note(rebuild)
-                    watch(STAGES[rebuild.stage], rebuild.done, max(rebuild.total, rebuild.done))
-                rebuild.stage, rebuild.after_key = rebuild.stage + 1, ""
-                await self._note(rebuild)
         await self._reader.fetch("finish_rebuild", rebuild.generation, self._owner)
+
+    async def _stage(self, rebuild: Rebuild, opened: Lanes, watch: Watch) -> None:
+        async def done(page: Page) -> None:
+            rebuild.after_key, rebuild.done = page.after_key, rebuild.done + page.keys
+            await self._note(rebuild)
+            watch(STAGES[rebuild.stage], rebuild.done, max(rebuild.total, rebuild.done))
+
+        pages, work = self._stages(rebuild)[rebuild.stage]
+        async with aclosing(pages(rebuild)) as found:
+            await opened.run(found, work, done)
+
+    def _stages(self, rebuild: Rebuild) -> tuple[tuple[Pages, Work], ...]:
+        """Where the pages of each stage come from, and what is done with one."""
+
+        async def leftovers(reader: Reader, page: Page) -> None:
+            await self._pages.leftovers(reader, page.content, rebuild.generation)
+
+        return (
+            (self._channels, lambda reader, page: self._pages.channels(reader, page.content)),
+            (self._counts, lambda reader, page: self._pages.counts(reader, page.content)),
+            (self._living, lambda reader, page: self._pages.living(reader, page.content)),
+            (self._posts, lambda reader, page: self._writer.refresh(reader, Wanted(posts=page.content))),
+            (self._leftovers, leftovers),
+        )
 
     async def _note(self, rebuild: Rebuild) -> None:
         place = rebuild.stage, rebuild.after_key, rebuild.done, rebuild.total
@@ -87,77 +130,49 @@ class Filler:
             return
         user_id = str(rebuild.scope_id)
         users = {(row[0], row[1]) for row in await self._reader.fetch("warm_of_user", user_id)}
-        await self._births(await self._reader.births(users))
+        await self._pages.counts(self._reader, await self._reader.births(users))
         keys = await self._reader.living_of([user_id], ())
         await self._writer.refresh(self._reader, Wanted(living=keys))
 
-    def _stage(self, rebuild: Rebuild) -> AsyncIterator[tuple[str, int]]:
-        stages = (self._channels, self._counts, self._living, self._posts, self._leftovers)
-        return stages[rebuild.stage](rebuild)
-
-    async def _channels(self, rebuild: Rebuild) -> AsyncIterator[tuple[str, int]]:
+    async def _channels(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
         after = rebuild.after_key or NOBODY
         while rows := await self._reader.fetch("page_channels", after, rebuild.scope_id, PAGE_CHANNELS):
-            channels = {row["key"] for row in rows}
-            await self._writer.refresh(self._reader, Wanted(lists=channels, members=set(channels)))
             after = rows[-1]["key"]
-            yield after, len(rows)
+            yield Page(after, len(rows), [row["key"] for row in rows])
 
-    async def _counts(self, rebuild: Rebuild) -> AsyncIterator[tuple[str, int]]:
-        after = rebuild.after_key or NOBODY + NOBODY
-        while rows := await self._reader.fetch("page_warm", after[:36], after[36:], rebuild.scope_id, PAGE_USERS):
-            await self._births({(row["user_id"], row["workspace_id"]): row["birth"] for row in rows})
-            after = rows[-1]["key"]
-            yield after, len(rows)
+    async def _counts(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
+        # A place without a colon was noted when users were taken in another order.
+        workspace_id, colon, user_id = rebuild.after_key.partition(":")
+        if not colon:
+            workspace_id, user_id = NOBODY, NOBODY
+        while rows := await self._reader.fetch("page_warm", workspace_id, user_id, rebuild.scope_id, PAGE_USERS):
+            workspace_id, user_id = rows[-1]["workspace_id"], rows[-1]["user_id"]
+            yield Page(f"{workspace_id}:{user_id}", len(rows), births_of(rows))
 
-    async def _births(self, births: dict[Pair, int]) -> None:
-        if await self._writer.unread.give_birth(self._reader, births, anew=True):
-            raise UnreachableError("Redis goes on losing unread counts while they are filled", fix="tailrace doctor")
-
-    async def _living(self, rebuild: Rebuild) -> AsyncIterator[tuple[str, int]]:
+    async def _living(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
         kind, _, key = rebuild.after_key.partition(":")
         while rows := await self._reader.fetch("page_living", kind, key, rebuild.scope_id, PAGE_LIVING):
-            await self._writer.refresh(self._reader, Wanted(living=pairs_of(rows)))
+            ends = {(one, its_key): expires_at + GUARD_KEPT for one, its_key, expires_at in rows}
             kind, key = rows[-1]["kind"], rows[-1]["key"]
-            yield f"{kind}:{key}", len(rows)
+            yield Page(f"{kind}:{key}", len(rows), ends)
 
-    async def _posts(self, rebuild: Rebuild) -> AsyncIterator[tuple[str, int]]:
+    async def _posts(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
         """Count the last minute's messages, and let typing that comes late find that its user has posted since."""
         found = [str(row[0]) for row in await self._reader.fetch("newest_posts", rebuild.scope_id)]
         for page in parts(found, PAGE_LIVING):
-            await self._writer.refresh(self._reader, Wanted(posts=list(page)))
-            yield "", 0
+            yield Page("", 0, list(page))
 
-    async def _leftovers(self, rebuild: Rebuild) -> AsyncIterator[tuple[str, int]]:
+    async def _leftovers(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
         """Remove keys that nobody knows: this generation has written every key there is a reason for."""
         if rebuild.scope != "everything":
             return
-        generation = f"{rebuild.generation:06d}"
-        keys, store = self._writer.keys, self._writer.store
-        for family in ("recent_messages", "channel_members", "session", "connection", "presence"):
-            async for page in store.scan(f"{_literal(keys.prefix)}{family}:*"):
-                found = [key_parts(name.decode(), keys.prefix) for name in page]
-                await store.call(("drop_older", keys.pair(family, *parts), (generation,)) for parts in found)
-                yield "", 0
-        for family in ("unread_counts", "unread_counts_v"):
-            async for page in store.scan(f"{_literal(keys.prefix)}{family}:*"):
-                found = [key_parts(name.decode(), keys.prefix) for name in page]
-                users = {(parts[0], parts[1]) for parts in found if len(parts) == 2}  # noqa: PLR2004 - user and workspace
-                known = {(user_id, workspace_id) for user_id, workspace_id in users if _is_id(user_id, workspace_id)}
-                await self._writer.unread.drop_unknown(users - (await self._reader.births(known)).keys())
-                yield "", 0
-
-
-def key_parts(name: str, prefix: str) -> tuple[str, ...]:
-    """What follows the family in a key's name, without braces."""
-    return tuple(part.strip("{}") for part in name.removeprefix(prefix).split(":")[1:])
-
-
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def _is_id(*texts: str) -> bool:
-    return all(_ID.fullmatch(text) for text in texts)
+        names: list[bytes] = []
+        async for some in self._writer.store.scan(f"{_literal(self._writer.keys.prefix)}*"):
+            names += some
+            if len(names) >= PAGE_NAMES:
+                yield Page("", 0, names)
+                names = []
+        yield Page("", 0, names)
 
 
 def _literal(prefix: str) -> str:

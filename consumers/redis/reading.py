@@ -65,11 +65,13 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class LivingState:
-    """A living key: what it shows, or that it is gone."""
+    """A living key: the JSON that it shows, None where it is gone, and when it ends."""
 
-    row: dict[str, Any]
+    kind: str
+    key: str
     stamp: str
-    is_alive: bool
+    value: str | None
+    expires_at: datetime
 
 
 @dataclass
@@ -241,12 +243,8 @@ class Reader:
         """Living keys by (kind, key)."""
         if not keys:
             return []
-        states = []
-        for record in await self.fetch("living", *zip(*sorted(keys), strict=True)):
-            row = dict(record)
-            row["value"] = None if row["value"] is None else orjson.loads(row["value"])
-            states.append(LivingState(row, self.stamp(row["version"]), row["is_alive"]))
-        return states
+        rows = await self.fetch("living", *zip(*sorted(keys), strict=True))
+        return [LivingState(kind, key, self.stamp(version), value, ends) for kind, key, version, value, ends in rows]
 
     async def rates(self, posts: Sequence[str]) -> list[asyncpg.Record]:
         """user_id, channel_id, minute, last_at, imports (ids) and n of the minutes these messages were posted in."""

@@ -7,14 +7,13 @@ from typing import Final
 import asyncpg
 
 from tailrace.consumers.redis.reading import LivingState, Members
-from tailrace.consumers.redis.store import Argument, Call
+from tailrace.consumers.redis.store import Call
 from tailrace.projections.caches import (
     MEMBERS_TTL_S,
     RATE_TTL,
     TYPING_TTL,
     Keys,
     Pair,
-    living_value,
     members_value,
     microseconds,
     milliseconds,
@@ -37,15 +36,19 @@ def members_calls(keys: Keys, members: Iterable[Members]) -> list[Call]:
     ]
 
 
+def list_calls(keys: Keys, lists: Iterable[tuple[str, str, Sequence[str]]]) -> list[Call]:
+    """Calls that write whole recent lists: (channel, stamp, texts newest first)."""
+    return [("recent_put", keys.pair("recent_messages", one), (stamp, *items)) for one, stamp, items in lists]
+
+
 def living_calls(keys: Keys, states: Iterable[LivingState]) -> list[Call]:
     """Calls that write or remove living keys; a key ends when its events say, however late it is written."""
+    kept_ms = GUARD_KEPT // timedelta(milliseconds=1)
     calls: list[Call] = []
     for state in states:
-        row = state.row
-        value = living_value(row) if state.is_alive else b""
-        ends, guard_ends = row["expires_at"], row["expires_at"] + GUARD_KEPT
-        arguments: Sequence[Argument] = (state.stamp, value, "PXAT", milliseconds(ends), milliseconds(guard_ends))
-        calls.append(("value_put", living_pair(keys, row["kind"], row["key"]), arguments))
+        ends = milliseconds(state.expires_at)
+        arguments = (state.stamp, state.value or b"", "PXAT", ends, ends + kept_ms)
+        calls.append(("value_put", living_pair(keys, state.kind, state.key), arguments))
     return calls
 
 

@@ -71,14 +71,14 @@ class CacheWriter:
             again.lists = await self.lists.write(lists)
         cold = await self.unread.put(counts)
         by_channel = dict(zip((one.channel_id for one in members), members_calls(self.keys, members), strict=True))
-        again.members = await self._refused(by_channel)
-        keys = ((one.row["kind"], one.row["key"]) for one in living)
-        again.living = await self._refused(dict(zip(keys, living_calls(self.keys, living), strict=True)))
+        again.members = await self.refused(by_channel)
+        keys = ((one.kind, one.key) for one in living)
+        again.living = await self.refused(dict(zip(keys, living_calls(self.keys, living), strict=True)))
         now = self._clock()
         await self.store.call(rate_calls(self.keys, rates, now) + typing_calls(self.keys, wanted.typing, rates, now))
         return again, cold
 
-    async def _refused(self, calls: Mapping[Any, Call]) -> set[Any]:
+    async def refused(self, calls: Mapping[Any, Call]) -> set[Any]:
         """Names of those calls that met no guard."""
         answers = await self.store.call(calls.values())
         return {name for name, answer in zip(calls, answers, strict=True) if answer == b"AGAIN"}

@@ -195,11 +195,24 @@ LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
 LEFT JOIN collab.channels c ON c.channel_id = k.channel_id
 
 -- name: living
--- Ruling 55a; presence follows its own sequence and ends with its user or workspace only.
-SELECT l.kind, l.key, l.user_id, l.workspace_id, l.value::text AS value, l.began_at, l.last_at, l.expires_at,
+-- What living keys show, as JSON; nothing where they are gone (ruling 55a; presence follows its own sequence and ends
+-- with its user or workspace only).
+SELECT l.kind, l.key,
        l.version + coalesce(u.doc_version, 0) + coalesce(w.doc_version, 0) + coalesce(s.doc_version, 0) AS version,
-       l.began_at IS NOT NULL AND NOT l.is_ended AND u.erased_at IS NULL AND w.deleted_at IS NULL
-           AND (l.kind = 'presence' OR s.last_removed_at IS NULL OR s.last_removed_at < l.began_at) AS is_alive
+       CASE WHEN l.began_at IS NULL OR l.is_ended OR u.erased_at IS NOT NULL OR w.deleted_at IS NOT NULL
+              OR (l.kind <> 'presence' AND s.last_removed_at >= l.began_at) THEN NULL
+       ELSE (l.value || CASE l.kind
+           WHEN 'session' THEN jsonb_build_object(
+               'user_id', l.user_id, 'workspace_id', l.workspace_id,
+               'created_at', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+               'last_activity', to_char(l.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+           WHEN 'connection' THEN jsonb_build_object(
+               'user_id', l.user_id, 'workspace_id', l.workspace_id,
+               'connected_at', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+           ELSE jsonb_build_object(
+               'last_seen', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+       END)::text END AS value,
+       l.expires_at
 FROM unnest($1::text[], $2::text[]) AS k (kind, key)
 JOIN runtime.living_keys l ON l.kind = k.kind AND l.key = k.key
 LEFT JOIN collab.users u ON u.user_id = l.user_id
@@ -347,10 +360,12 @@ SELECT channel_id::text AS key FROM (
 ) AS page
 
 -- name: page_warm
-SELECT user_id::text || workspace_id::text AS key, user_id::text AS user_id, workspace_id::text AS workspace_id, birth
+-- Users whose counts are kept, after workspace $1 and user $2; $3 narrows to a workspace. Those of one workspace stand
+-- together, so that a page's users share channels: each is scanned once a page.
+SELECT user_id::text AS user_id, workspace_id::text AS workspace_id, birth
 FROM runtime.warm_users
-WHERE (user_id, workspace_id) > ($1::uuid, $2::uuid) AND ($3::uuid IS NULL OR workspace_id = $3)
-ORDER BY user_id, workspace_id LIMIT $4
+WHERE (workspace_id, user_id) > ($1::uuid, $2::uuid) AND ($3::uuid IS NULL OR workspace_id = $3)
+ORDER BY workspace_id, user_id LIMIT $4
 
 -- name: page_readers
 -- Everybody after $1 who may have unread messages, $3 users at a time.
@@ -365,7 +380,7 @@ WHERE m.is_active AND m.workspace_id IS NOT NULL AND ($2::uuid IS NULL OR m.work
 ORDER BY 1, 2
 
 -- name: page_living
-SELECT kind, key FROM runtime.living_keys
+SELECT kind, key, expires_at FROM runtime.living_keys
 WHERE (kind, key) > ($1, $2) AND ($3::uuid IS NULL OR workspace_id = $3)
 ORDER BY kind, key LIMIT $4
 

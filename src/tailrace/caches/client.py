@@ -20,7 +20,7 @@ from tailrace.consumers.redis.store import Store
 from tailrace.consumers.redis.values import living_pair
 from tailrace.consumers.redis.writing import CacheWriter, Clock, utc_now
 from tailrace.errors import UnreachableError
-from tailrace.projections.caches import Keys, living_value
+from tailrace.projections.caches import Keys
 from tailrace.settings import Settings
 
 log = structlog.get_logger()
@@ -100,8 +100,8 @@ class Caches:
         async def directly(reader: Reader) -> dict[str, Any] | None:
             async with reader.snapshot():
                 states = await reader.living([(kind, one)])
-            alive = [s for s in states if s.is_alive and s.row["expires_at"] > self._clock()]
-            return orjson.loads(living_value(alive[0].row)) if alive else None
+            alive = [state.value for state in states if state.value and state.expires_at > self._clock()]
+            return orjson.loads(alive[0]) if alive else None
 
         found: dict[str, Any] | None = await self._through(key, read, Wanted(living={(kind, one)}), directly)
         return found

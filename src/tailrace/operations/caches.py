@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from tailrace.addresses import resolve
 from tailrace.consumers.redis.filling import NOBODY, PAGE_CHANNELS, PAGE_USERS, Filler, Rebuild
+from tailrace.consumers.redis.lanes import OpenReader
 from tailrace.consumers.redis.reading import Reader, Wanted
 from tailrace.consumers.redis.state import CacheState
 from tailrace.consumers.redis.store import Store
@@ -37,9 +38,10 @@ class Filled:
 
 @dataclass(slots=True)
 class Caches:
-    """Both stores, opened by `caches`."""
+    """Both stores, opened by `caches`; `open_reader` makes more connections to PostgreSQL."""
 
     reader: Reader
+    open_reader: OpenReader
     writer: CacheWriter
     settings: Settings
     clock: Clock
@@ -51,16 +53,21 @@ async def caches(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[Ca
     addresses = resolve(settings)
     store = Store(addresses.redis, cluster=settings.redis.cluster)
     keys = Keys(settings.redis.key_prefix, settings.redis.cluster)
-    try:
+
+    async def open_reader() -> Reader:
         connection = await asyncpg.connect(
             addresses.postgres,
             timeout=settings.postgres.connect_timeout_s,
             statement_cache_size=settings.postgres.statement_cache_size,
         )
+        return Reader(connection, settings.postgres)
+
+    try:
+        reader = await open_reader()
         try:
-            yield Caches(Reader(connection, settings.postgres), CacheWriter(store, keys, clock), settings, clock)
+            yield Caches(reader, open_reader, CacheWriter(store, keys, clock), settings, clock)
         finally:
-            await connection.close(timeout=5)
+            await reader.connection.close(timeout=5)
     except asyncpg.UndefinedTableError as error:
         raise PreconditionError("the database has no tables for the caches yet", fix="tailrace db migrate") from error
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
@@ -114,7 +121,8 @@ async def rebuild(
     owner = f"{socket.gethostname()}:{os.getpid()}"
     async with caches(settings) as opened:
         taken = await _take(opened.reader, scope, scope_id, owner)
-        await Filler(opened.reader, opened.writer, owner, opened.clock).run(taken, watch)
+        filler = Filler(opened.reader, opened.open_reader, opened.writer, owner, opened.clock)
+        await filler.run(taken, watch)
     return taken
 
 

@@ -9,7 +9,9 @@ from cached import Cached, appended_now, live_events
 from chaos import chaos
 from read_models import Log, log_of
 
+from tailrace.consumers.redis import filling
 from tailrace.consumers.redis.filling import STAGES, Filler, Rebuild
+from tailrace.consumers.redis.reading import Reader
 from tailrace.consumers.redis.store import Store
 from tailrace.consumers.redis.writing import CacheWriter, utc_now
 from tailrace.operations.caches import are_whole, rebuild, repair, warm
@@ -124,29 +126,116 @@ async def test_a_rebuild_of_one_changes_that_one(filled: Cached, log: Log, scope
     assert filled.differences(log) == {}
 
 
-async def test_an_interrupted_rebuild_goes_on_where_it_was(filled: Cached, log: Log):
-    await warm(filled.settings)
-    reader = await filled.reader()
-    made = await reader.fetch("open_rebuild", "everything", None, "asked for", "killed")
-    first = Rebuild(made[0]["generation"], "everything", None)
-    store = Store(filled.url)
-    filler = Filler(reader, CacheWriter(store, Keys(filled.prefix), utc_now), "killed", utc_now)
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages so small that several are worked on at every moment."""
+    for name in ("PAGE_CHANNELS", "PAGE_USERS", "PAGE_LIVING"):
+        monkeypatch.setattr(filling, name, 1)
+    monkeypatch.setattr(filling, "PAGE_NAMES", 50)
 
-    def kill(stage: str, *_: Any) -> None:
-        if stage == STAGES[1]:
+
+async def opened(cached: Cached) -> Rebuild:
+    """A rebuild of everything that somebody has just begun."""
+    reader = await cached.reader()
+    made = await reader.fetch("open_rebuild", "everything", None, "asked for", "killed")
+    await reader.connection.close()
+    return Rebuild(made[0]["generation"], "everything", None)
+
+
+async def killed(cached: Cached, begun: Rebuild, watch: filling.Watch) -> None:
+    """Run it until it ends or somebody stops it; then let time pass until it may be taken."""
+    reader, store = await cached.reader(), Store(cached.url)
+    writer = CacheWriter(store, Keys(cached.prefix), utc_now)
+    try:
+        await Filler(reader, cached.reader, writer, "killed", utc_now).run(begun, watch)
+    finally:
+        await store.close()
+        await reader.connection.close()
+        cached.models.execute("UPDATE runtime.cache_rebuilds SET heartbeat_at = now() - interval '1 minute'")
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "posts"])
+async def test_an_interrupted_rebuild_goes_on_where_it_was(filled: Cached, log: Log, stage: str):
+    await warm(filled.settings)
+    await spoil(filled)
+    first = await opened(filled)
+
+    def kill(reached: str, *_: Any) -> None:
+        if reached == stage:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await filler.run(first, kill)
-    await store.close()
-    await reader.connection.close()
-    filled.models.execute("UPDATE runtime.cache_rebuilds SET heartbeat_at = now() - interval '1 minute'")
+        await killed(filled, first, kill)
     stages: list[str] = []
-    second = await rebuild(filled.settings, watch=lambda stage, *_: stages.append(stage))
+    second = await rebuild(filled.settings, watch=lambda reached, *_: stages.append(reached))
 
     assert second.generation == first.generation
-    assert STAGES[0] not in stages
+    assert not set(STAGES[: STAGES.index(stage)]) & set(stages)
     assert filled.differences(log) == {}
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_page_that_fails_is_told_and_written_when_the_rebuild_goes_on(
+    filled: Cached, log: Log, monkeypatch: pytest.MonkeyPatch
+):
+    await warm(filled.settings)
+    await spoil(filled)
+    whole = Reader.members
+    asked: list[str] = []
+
+    async def members(reader: Reader, channels: Any) -> Any:
+        asked.extend(sorted(channels)[:1])
+        if len(asked) == 3:
+            raise OSError("the connection is gone")
+        return await whole(reader, channels)
+
+    first = await opened(filled)
+    with monkeypatch.context() as patched:
+        patched.setattr(Reader, "members", members)
+        with pytest.raises(OSError, match="gone"):
+            await killed(filled, first, lambda *_: None)
+    reached = first.after_key
+    await rebuild(filled.settings)
+
+    assert (first.stage, reached < asked[2]) == (0, True)
+    assert filled.differences(log) == {}
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_what_comes_while_everything_is_rebuilt_is_not_lost(cached: Cached, log: Log):
+    cached.clear()
+    await cached.fill()
+    half = len(log) // 2
+    await cached.apply(log[:half])
+    await warm(cached.settings)
+
+    async def again_and_again(live: asyncio.Task[None]) -> int:
+        rebuilt = 0
+        while not live.done():
+            await rebuild(cached.settings)
+            rebuilt += 1
+        return rebuilt
+
+    live = asyncio.create_task(cached.apply(log, size=40))
+    rebuilt = await again_and_again(live)
+    await live
+
+    assert rebuilt
+    assert cached.differences(log) == {}
+
+
+async def test_a_place_of_another_order_begins_its_stage_anew(filled: Cached, log: Log):
+    await warm(filled.settings)
+    await spoil(filled)
+    await opened(filled)
+    filled.models.execute(
+        "UPDATE runtime.cache_rebuilds SET stage = 1, after_key = repeat('f', 72),"
+        " heartbeat_at = now() - interval '1 minute' WHERE finished_at IS NULL"
+    )
+    await rebuild(filled.settings)
+
+    assert "unread_counts" not in filled.differences(log)
 
 
 async def test_a_worker_of_an_older_generation_is_refused(filled: Cached):
