@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Final
 
 from tailrace.consumers.redis.reading import Reader, Wanted
-from tailrace.consumers.redis.store import Call
 from tailrace.consumers.redis.values import list_calls, living_calls, living_pair, members_calls
 from tailrace.consumers.redis.writing import CacheWriter, Clock
 from tailrace.errors import UnreachableError
@@ -19,6 +18,9 @@ from tailrace.projections.caches import Pair, milliseconds
 ALONE: Final = frozenset({b"recent_messages", b"channel_members", b"session", b"connection", b"presence"})
 """Families whose guard says which generation wrote a key."""
 COUNTS: Final = frozenset({b"unread_counts", b"unread_counts_v"})
+
+GUARDS_ASKED: Final = 20
+"""Of a page, to see whether its guards are there."""
 
 
 class PageWriter:
@@ -33,7 +35,7 @@ class PageWriter:
     async def channels(self, reader: Reader, channels: Sequence[str]) -> None:
         """Write lists and members."""
         pairs = [self._keys.pair(family, one) for family in ("recent_messages", "channel_members") for one in channels]
-        await self._store.call(("guard_make", (guard,), (0,)) for _, guard in pairs)
+        await self._make_guards({guard: 0 for _, guard in pairs})
         async with reader.snapshot():
             lists = await reader.lists(channels)
             members = await reader.members(channels)
@@ -56,12 +58,8 @@ class PageWriter:
     async def living(self, reader: Reader, ends: Mapping[Pair, datetime]) -> None:
         """Write living keys, whose guards end when `ends` says; what has no guard any more gets none."""
         now = self._clock()
-        calls: list[Call] = [
-            ("guard_make", (living_pair(self._keys, *one)[1],), (milliseconds(end),))
-            for one, end in ends.items()
-            if end > now
-        ]
-        await self._store.call(calls)
+        lasting = ((one, end) for one, end in ends.items() if end > now)
+        await self._make_guards({living_pair(self._keys, *one)[1]: milliseconds(end) for one, end in lasting})
         async with reader.snapshot():
             states = await reader.living(ends.keys())
         names = ((one.kind, one.key) for one in states)
@@ -71,19 +69,31 @@ class PageWriter:
     async def leftovers(self, reader: Reader, names: Sequence[bytes], generation: int) -> None:
         """Remove those of these keys of Redis that nobody knows: this generation has written every other."""
         prefix = self._keys.prefix.encode()
-        stamp = f"{generation:06d}"
-        olds: list[Call] = []
-        users: dict[bytes, Call] = {}
+        guards: dict[bytes, bytes] = {}
+        users: dict[bytes, bytes] = {}
         for name in names:
             family, _, rest = name[len(prefix) :].partition(b":")
             if family in ALONE:
-                olds.append(("drop_older", (name, b"%b%b_v:%b" % (prefix, family, rest)), (stamp,)))
+                guards[name] = b"%b%b_v:%b" % (prefix, family, rest)
             elif family in COUNTS:
-                pair = b"%bunread_counts:%b" % (prefix, rest), b"%bunread_counts_v:%b" % (prefix, rest)
-                users[rest] = ("unread_age", pair, (stamp,))
-        await self._store.call(olds)
-        ages = await self._store.call(users.values())
-        await self._drop_unknown(reader, [rest for rest, age in zip(users, ages, strict=True) if age == b"OLD"])
+                users[rest] = b"%bunread_counts_v:%b" % (prefix, rest)
+        stamp = f"{generation:06d}"
+        newest = stamp.encode()
+        held = await self._store.strings(list(guards.values()))
+        olds = [pair for pair, found in zip(guards.items(), held, strict=True) if found is None or found < newest]
+        await self._store.call(("drop_older", pair, (stamp,)) for pair in olds)
+        filled = await self._store.call(("unread_generation", (guard,), ()) for guard in users.values())
+        await self._drop_unknown(reader, [rest for rest, found in zip(users, filled, strict=True) if found < newest])
+
+    async def _make_guards(self, ends: Mapping[str, int]) -> None:
+        """Make those of these guards that are missing; `ends` in milliseconds, 0 for never.
+
+        Where some of them are there, all are taken to be there: the few that are not are made with the first write.
+        """
+        names = list(ends)
+        some = await self._store.strings(names[:: len(names) // GUARDS_ASKED + 1])
+        if None in some:
+            await self._store.call(("guard_make", (name,), (end,)) for name, end in ends.items())
 
     async def _drop_unknown(self, reader: Reader, names: Sequence[bytes]) -> None:
         """Drop the counts of those of these users (as in keys' names) of whom PostgreSQL does not know either."""

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 CALLS_MAX: Final = 1_000
 """Calls that are sent before their answers are read."""
+NAMES_MAX: Final = 200
+"""Keys that one command reads."""
 REDIRECTS_MAX: Final = 8
 """Times that a command is sent elsewhere, or again while its keys are being moved."""
 PAUSE_S: Final = 0.02
@@ -75,6 +77,13 @@ class Store:
             if any(isinstance(answers[place], TryAgainError) for place in left):
                 await asyncio.sleep(PAUSE_S * (attempt + 1))
         return self._settled(answers)
+
+    async def strings(self, names: Sequence[str] | Sequence[bytes]) -> list[bytes | None]:
+        """Strings at these keys; None where there is none, or something of another type."""
+        size = 1 if self.is_cluster else NAMES_MAX
+        those = [names[start : start + size] for start in range(0, len(names), size)]
+        answers = await self.run([("MGET", *part) for part in those], [part[0] for part in those])
+        return [value for answer in answers for value in answer]
 
     async def one(self, *command: Argument, key: str) -> Any:
         """Answer of one command about one key."""

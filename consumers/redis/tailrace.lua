@@ -214,11 +214,9 @@ local function unread_drop(K, A)
   return 'OK'
 end
 
--- KEYS counts, guard   ARGV generation (6 digits). OLD: no generation since has filled it
-local function unread_age(K, A)
-  local filled = type_of(K[2]) == 'hash' and redis.call('HGET', K[2], '!')
-  if filled and filled >= A[1] then return 'NEW' end
-  return 'OLD'
+-- KEYS guard. The generation that filled the counts last; empty where none is noted
+local function unread_generation(K)
+  return type_of(K[1]) == 'hash' and redis.call('HGET', K[1], '!') or ''
 end
 
 -- ── typing and rates: greatest values, so that order and repetition cannot matter ──
@@ -303,7 +301,7 @@ register('unread_open', unread_open, 2)
 register('unread_fill', unread_fill, 2)
 register('unread_put', unread_put, 2)
 register('unread_drop', unread_drop, 2)
-register('unread_age', unread_age, 2)
+register('unread_generation', unread_generation, 1)
 register('typing_put', typing_put, 2)
 register('rate_put', rate_put, 2)
 register('state_swap', state_swap, 1)
