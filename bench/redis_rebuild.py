@@ -44,6 +44,7 @@ SAMPLE = 300
 """Keys of each family that are compared with what PostgreSQL says."""
 READ_EVERY_S = 0.003
 IDLE_S = 5.0
+WATCH_EVERY_S = 0.25
 SPOILT = b"spoilt"
 
 
@@ -194,7 +195,7 @@ class Bench:
         conn = await asyncpg.connect(self.dsn)
         last = time.perf_counter()
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(WATCH_EVERY_S)
             row = await conn.fetchrow("SELECT stage FROM runtime.cache_rebuilds WHERE finished_at IS NULL")
             now = time.perf_counter()
             if row is not None and row["stage"] < len(names):

@@ -26,6 +26,9 @@ PAGE_LIVING: Final = 2_000
 PAGE_NAMES: Final = 5_000
 """Of keys in Redis, guards among them."""
 
+NAMES_KEPT_MAX: Final = 20_000
+"""Names of keys that were there when a fill began (2 MB); where there were more, all keys are looked at in the end."""
+
 STAGES: Final = ("channels", "counts", "living", "posts", "leftovers")
 NOBODY: Final = NO_EVENT
 
@@ -72,6 +75,8 @@ class Filler:
         self._writer = writer
         self._pages = PageWriter(writer, clock)
         self._owner = owner
+        self._there: list[bytes] | None = None
+        """Keys that were there before the rebuild began; None where that is not known, or they are too many."""
 
     async def run(self, rebuild: Rebuild, watch: Watch = lambda *_: None) -> None:
         """Run a rebuild to its end, from where it stands.
@@ -82,6 +87,7 @@ class Filler:
             await self._one(rebuild)
         else:
             rebuild.total = rebuild.total or await self._size()
+            self._there = await self._names_there() if (rebuild.stage, rebuild.after_key) == (0, "") else None
             async with lanes(self._open_reader) as opened:
                 while rebuild.stage < len(STAGES):
                     await self._stage(rebuild, opened, watch)
@@ -166,13 +172,31 @@ class Filler:
         """Remove keys that nobody knows: this generation has written every key there is a reason for."""
         if rebuild.scope != "everything":
             return
+        if self._there is not None:
+            # Whatever came later was written by somebody who knew it: an emptied Redis need not be read again.
+            for page in parts(self._there, PAGE_NAMES):
+                yield Page("", 0, page)
+            return
         names: list[bytes] = []
-        async for some in self._writer.store.scan(f"{_literal(self._writer.keys.prefix)}*"):
+        async for some in self._names():
             names += some
             if len(names) >= PAGE_NAMES:
                 yield Page("", 0, names)
                 names = []
         yield Page("", 0, names)
+
+    async def _names_there(self) -> list[bytes] | None:
+        """Names of all our keys, as long as they are few."""
+        names: list[bytes] = []
+        async with aclosing(self._names()) as pages:
+            async for some in pages:
+                names += some
+                if len(names) > NAMES_KEPT_MAX:
+                    return None
+        return names
+
+    def _names(self) -> AsyncGenerator[list[bytes], None]:
+        return self._writer.store.scan(f"{_literal(self._writer.keys.prefix)}*")
 
 
 def _literal(prefix: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from tailrace.consumers.redis.reading import Reader
 
 LANES: Final = 3
-"""Pages that are worked on at once, and connections: one more than there are programs that take turns at a page."""
+"""Pages that are worked on at once, and connections: as many as programs take turns at a page (both servers and we)."""
 AHEAD_MAX: Final = 2
 """Pages that may be done before the oldest that is not."""
 

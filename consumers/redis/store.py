@@ -7,7 +7,7 @@ that nobody read would be taken for the next one's.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -93,7 +93,7 @@ class Store:
         """Answers of one command by every primary node."""
         return [self._settled(await self._send(node, [command]))[0] for node in await self._nodes.primaries()]
 
-    async def scan(self, match: str, count: int = 1_000) -> AsyncIterator[list[bytes]]:
+    async def scan(self, match: str, count: int = 1_000) -> AsyncGenerator[list[bytes], None]:
         """Keys by pattern, page by page; some may come twice, and those made or moved meanwhile may be missing."""
         for node in await self._nodes.primaries():
             cursor: bytes = b"0"

@@ -101,7 +101,11 @@ async def test_repair_mends_exactly_what_differs(filled: Cached, log: Log):
     assert filled.differences(log) == {}
 
 
-async def test_a_rebuild_of_everything_mends_and_removes(filled: Cached, log: Log):
+@pytest.mark.parametrize("kept", [0, filling.NAMES_KEPT_MAX])
+async def test_a_rebuild_of_everything_mends_and_removes(
+    filled: Cached, log: Log, monkeypatch: pytest.MonkeyPatch, kept: int
+):
+    monkeypatch.setattr(filling, "NAMES_KEPT_MAX", kept)
     await warm(filled.settings)
     await spoil(filled)
     await rebuild(filled.settings)
@@ -132,6 +136,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PAGE_CHANNELS", "PAGE_USERS", "PAGE_LIVING"):
         monkeypatch.setattr(filling, name, 1)
     monkeypatch.setattr(filling, "PAGE_NAMES", 50)
+    monkeypatch.setattr(filling, "NAMES_KEPT_MAX", 50)
 
 
 async def opened(cached: Cached) -> Rebuild:
