@@ -85,7 +85,11 @@ async def test_what_runs_tells_that_it_lives_what_it_did_and_how_far_it_is(setti
         raised = 'tailrace_stream_outputs_total{stream="notifications"}'
         await eventually(lambda: metrics(streams)[raised] > 0)
         seconds = 'tailrace_consumer_lag_seconds{projection="postgres"}'
-        await eventually(lambda: (found := metrics(lag)).get(seconds) == 0 and _records(found) == 0)
+        # A stream that has committed nothing yet has no lag to tell: on a busy machine this one begins after the worker.
+        trends = 'tailrace_stream_lag_records{stream="trends"}'
+        await eventually(
+            lambda: (found := metrics(lag)).get(seconds) == 0 and _records(found) == 0 and trends in found
+        )
         found = metrics(lag)
 
         assert [await check(asked) for asked in (worker, streams, lag)] == [0, 0, 0]
@@ -96,7 +100,6 @@ async def test_what_runs_tells_that_it_lives_what_it_did_and_how_far_it_is(setti
         batches = own['tailrace_batch_size_records_count{projection="postgres"}']
         assert batches == own['tailrace_apply_duration_seconds_count{projection="postgres"}'] > 0
         assert found['tailrace_dlq_records{projection="postgres"}'] > 0
-        assert 'tailrace_stream_lag_records{stream="trends"}' in found
         assert metrics(worker)[consumed] <= published.records + metrics(streams)[raised]
         totals = json.dumps(metrics(worker)) + json.dumps(found)
         assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", totals)
