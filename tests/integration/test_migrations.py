@@ -20,6 +20,7 @@ from tailrace.operations import migrations
 from tailrace.operations.database import connection
 from tailrace.settings import Settings
 from tailrace.sql import catalog
+from tailrace.verification.tables import TABLES
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 CATALOG = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
@@ -421,3 +422,14 @@ def test_the_command_line_migrates_reports_and_rolls_back(empty: Settings):
     refused = tailrace("db", "migrate")
     assert (drifted.returncode, "drifted" in drifted.stdout) == (10, True)
     assert (refused.returncode, f"{labels[0]}: the file changed" in refused.stderr) == (3, True)
+
+
+def test_what_verify_takes_for_json_is_json_and_nothing_else_is(settings: Settings):
+    with connection(settings) as conn:
+        migrations.migrate(conn, settings)
+        found = conn.execute(
+            "SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE data_type LIKE 'json%'"
+        ).fetchall()
+    for spec in TABLES:
+        columns = {column for schema, table, column in found if (schema, table) == (spec.schema, spec.relations[0])}
+        assert set(spec.json) == columns & set(spec.columns), spec.name

@@ -12,7 +12,7 @@ from tailrace.verification import (
     fold_reactions,
     fold_sessions,
 )
-from tailrace.verification.fold_log import Log, Row, Table
+from tailrace.verification.fold_log import Log, Table
 from tailrace.verification.fold_membership import Endings
 from tailrace.verification.fold_threads import Replies, Threads
 
@@ -73,11 +73,8 @@ def _messages(messages: dict[str, fold_messages.Message], threads: Threads) -> T
     table: Table = {}
     for message_id, message in messages.items():
         of_it = replies.get(message_id, nothing)
-        row: Row = {
-            **fold_messages.message_row(message),
-            "thread_id": threads.thread_ids[message_id],
-            "reply_count": of_it.count,
-            "last_reply_at": of_it.last_at,
-        }
+        row = fold_messages.message_row(message)
+        row["thread_id"] = threads.thread_ids[message_id]
+        row["reply_count"], row["last_reply_at"] = of_it.count, of_it.last_at
         table[message_id, message.posted.data["created_at"]] = row
     return table

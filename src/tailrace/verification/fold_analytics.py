@@ -52,7 +52,7 @@ def _by_time(event: Event) -> datetime:
 
 
 def _day(event: Event) -> date:
-    return event.time.astimezone(UTC).date()
+    return event.time.date()  # of an event, every time is in UTC
 
 
 def events_table(log: Log) -> Table:
@@ -72,7 +72,7 @@ def message_analytics(counted: Facts) -> Table:
     """Fold `analytics.message_analytics`: postings by channel and hour of `time` (56), lengths as posted (65b)."""
     buckets: dict[tuple[str, str, datetime], list[Event]] = {}
     for event in counted.messages:
-        hour = event.time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hour = event.time.replace(minute=0, second=0, microsecond=0)
         buckets.setdefault((event.data["workspace_id"], event.data["channel_id"], hour), []).append(event)
     table: Table = {}
     for key, events in buckets.items():

@@ -1,11 +1,10 @@
 """Messages, their pins, and which posted ids are one message."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tailrace.schemas.event import Event
-from tailrace.verification.fold_log import Log, OneOf, Row, Subject, Table, latest, newest_time, rank, time_of
+from tailrace.verification.fold_log import Log, OneOf, Row, Table, latest, newest_time, rank, time_of
 from tailrace.verification.fold_membership import Endings
 
 CLIENT_MSG_ID_WINDOW = timedelta(days=7)
@@ -55,8 +54,7 @@ class Postings:
         return self.canonical.get(event.data["message_id"])
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One text of a message: when it was written (`created_at` or `edited_at`, UTC) and by whom."""
 
     content: str
@@ -64,8 +62,7 @@ class Version:
     editor_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message with its registers evaluated; `deleted_at` is None while it is visible."""
 
     posted: Event
@@ -95,10 +92,12 @@ class Message:
 def evaluate(log: Log, postings: Postings, endings: Endings) -> dict[str, Message]:
     """Evaluate every message's registers; message_id → Message."""
     about = log.subjects(*MESSAGE_EVENTS, by=postings.message_of)
-    nothing = Subject()
     found: dict[str, Message] = {}
     for message_id, posted in postings.posted.items():
-        events = about.get(message_id, nothing)
+        events, erased_at = about.get(message_id), endings.erased_at(posted.data["user_id"])
+        if events is None:  # as of most messages
+            found[message_id] = Message(posted, None, (_first_version(posted),), None, None, erased_at)
+            continue
         # The posting is the first of the chain: edits below it are stale (19). Other registers do not compare with it.
         edits = [edit for edit in events.all("message.edited") if rank(edit) > rank(posted)]
         found[message_id] = Message(
@@ -107,15 +106,18 @@ def evaluate(log: Log, postings: Postings, endings: Endings) -> dict[str, Messag
             versions=_versions(posted, edits),
             deletion=events.last("message.deleted", "message.restored"),
             pin=events.last("message.pinned", "message.unpinned"),
-            erased_at=endings.erased_at(posted.data["user_id"]),
+            erased_at=erased_at,
         )
     return found
 
 
+def _first_version(posted: Event) -> Version:
+    return Version(posted.data["content"], posted.data["created_at"], posted.data["user_id"])
+
+
 def _versions(posted: Event, edits: list[Event]) -> tuple[Version, ...]:
     """Texts by rank, the original first; of neighbours with the same text the one that introduced it stays (16, 17)."""
-    data = posted.data
-    chain = [Version(data["content"], data["created_at"], data["user_id"])]
+    chain = [_first_version(posted)]
     for edit in sorted(edits, key=rank):
         if edit.data["content"] != chain[-1].content:
             chain.append(Version(edit.data["content"], edit.data["edited_at"], edit.data["editor_id"]))
@@ -125,25 +127,26 @@ def _versions(posted: Event, edits: list[Event]) -> tuple[Version, ...]:
 def message_row(message: Message) -> Row:
     """Give the columns of `collab.messages` that follow from the message's own events."""
     posted = message.posted.data
+    deleted_at, client_msg_id = message.deleted_at, posted.get("client_msg_id")
     row = {
         "workspace_id": posted["workspace_id"],
         "channel_id": posted["channel_id"],
         "user_id": posted["user_id"],
         "message_type": posted["message_type"],
         # An empty id is no id (24): whether it is kept or becomes null is open.
-        "client_msg_id": OneOf((None, "")) if posted.get("client_msg_id") == "" else posted.get("client_msg_id"),
+        "client_msg_id": OneOf((None, "")) if client_msg_id == "" else client_msg_id,
         "is_pinned": message.shown_pin is not None,
-        "is_deleted": not message.is_visible,
-        "deleted_at": message.deleted_at,
+        "is_deleted": deleted_at is not None,
+        "deleted_at": deleted_at,
         "updated_at": _updated_at(message),
     }
     if message.erased_at is not None:
         # edited_at and mentions of an erased author's message are free (31).
-        return {**row, "content": "", "formatted_content": None, "edit_history": [], "edit_count": 0}
+        row |= {"content": "", "formatted_content": None, "edit_history": [], "edit_count": 0}
+        return row
     newest = (message.last_edit or message.posted).data
     history = message.versions[:-1]
-    return {
-        **row,
+    row |= {
         "content": message.versions[-1].content,
         "formatted_content": newest.get("formatted_content"),
         "mentions": _distinct(newest["mentions"]),
@@ -153,11 +156,12 @@ def message_row(message: Message) -> Row:
         ],
         "edit_count": len(history),
     }
+    return row
 
 
-def _updated_at(message: Message) -> datetime | None:
-    by_events = newest_time(message.posted, message.last_edit, message.deletion, message.pin)
-    return max((time for time in (by_events, message.erased_at) if time is not None), default=None)
+def _updated_at(message: Message) -> datetime:
+    newest = newest_time(message.last_edit, message.deletion, message.pin)
+    return max(time for time in (message.posted.time, newest, message.erased_at) if time is not None)
 
 
 def _distinct(ids: list[Any]) -> list[Any]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -117,8 +118,10 @@ class Reading:
     (topic without prefix, partition). A partition that begins above 0 has lost its older records.
     """
 
-    events: list[Event] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    # Never in its repr: `asyncio.run` makes one of whatever its coroutine returned (by way of `signal.signal`, which
+    # looks its handler up in an enum), and that of a million events takes longer than reading them.
+    events: list[Event] = field(default_factory=list, repr=False)
+    refused: list[Refused] = field(default_factory=list, repr=False)
     first_offsets: Offsets = field(default_factory=dict)
     end_offsets: Offsets = field(default_factory=dict)
     records: int = 0
@@ -295,8 +298,14 @@ class _Reader:
             self._progress(min(self._done, self._total), self._total)
 
 
+@lru_cache(maxsize=64)
+def _append_time(timestamp_ms: int) -> datetime:
+    """The same object for all records that were appended together, as nearly all of a batch are."""
+    return _EPOCH + timedelta(milliseconds=timestamp_ms)
+
+
 def _decode(record: RawRecord, topic: str, into: Reading) -> None:
-    appended_at = _EPOCH + timedelta(milliseconds=record.timestamp)
+    appended_at = _append_time(record.timestamp)
     into.records += 1
     outcome = decode(topic, record.key, record.value, appended_at)
     if isinstance(outcome, Refusal):

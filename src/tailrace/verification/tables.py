@@ -19,9 +19,10 @@ def _edit_history(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class TableSpec:
     """One table of the comparison.
 
-    `name` is what the report, the fold and the command line call it; `relations` are read together, as a union. A row
-    of which all `counters` are zero is the same as no row (ruling 64). `readers` turn what the driver gives into what
-    the fold gives. `may_hold_more`: rows that the log does not explain are no difference (its older part is gone).
+    `name` is what the report, the fold and the command line call it; `relations` are read together, as a union. `json`
+    are the columns of that type. A row of which all `counters` are zero is the same as no row (ruling 64). `readers`
+    turn what the driver gives into what the fold gives. `may_hold_more`: rows that the log does not explain are no
+    difference (its older part is gone).
     """
 
     name: str
@@ -29,6 +30,7 @@ class TableSpec:
     relations: tuple[str, ...]
     key: tuple[str, ...]
     columns: tuple[str, ...]
+    json: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
     readers: Mapping[str, Reader] = field(default_factory=dict)
     may_hold_more: bool = False
@@ -50,17 +52,20 @@ TABLES: Final[tuple[TableSpec, ...]] = (
         "user_id",
         "email username display_name avatar_url timezone status title phone bio pronouns notification_settings"
         " theme_preferences language created_at updated_at last_login_at",
+        json=("notification_settings", "theme_preferences"),
     ),
     _collab(
         "workspaces",
         "workspace_id",
         "name slug domain description avatar_url owner_id settings plan_type max_members billing_email"
         " subscription_status sso_enabled require_2fa member_count created_at updated_at deleted_at",
+        json=("settings",),
     ),
     _collab(
         "workspace_members",
         "workspace_id user_id",
         "role title department status invited_by permissions timezone last_seen_at joined_at left_at updated_at",
+        json=("permissions",),
     ),
     _collab(
         "workspace_invitations",
@@ -73,6 +78,7 @@ TABLES: Final[tuple[TableSpec, ...]] = (
         "workspace_id name display_name description channel_type is_archived is_general topic purpose retention_policy"
         " allow_threads allow_file_upload allow_external_sharing created_by member_count last_message_at created_at"
         " updated_at archived_at deleted_at",
+        json=("retention_policy",),
     ),
     _collab(
         "channel_members",
@@ -88,6 +94,7 @@ TABLES: Final[tuple[TableSpec, ...]] = (
         " is_pinned is_deleted deleted_at reactions mentions has_files edited_at edit_count edit_history client_msg_id"
         " updated_at",
         "messages messages_archive",
+        json=("formatted_content", "reactions", "edit_history"),
         readers={"edit_history": _edit_history},
     ),
     _collab("message_reactions", "message_id user_id emoji", "channel_id message_created_at added_at", "reactions"),
@@ -97,6 +104,7 @@ TABLES: Final[tuple[TableSpec, ...]] = (
         "uploader_id filename original_filename file_size mime_type file_hash storage_provider storage_bucket"
         " storage_key storage_region processing_status thumbnails extracted_text is_public virus_scan_status"
         " virus_scan_result tags download_count last_accessed_at created_at updated_at expires_at deleted_at",
+        json=("thumbnails",),
     ),
     _collab("message_files", "message_id file_id", "channel_id file_comment attached_at"),
     _collab(
@@ -104,9 +112,10 @@ TABLES: Final[tuple[TableSpec, ...]] = (
         "integration_id",
         "workspace_id app_name app_id integration_type config scopes channel_id status last_error installed_by"
         " created_at updated_at",
+        json=("config",),
     ),
     _collab("sessions", "session_id", "user_id workspace_id started_at ended_at"),
-    _analytics("events", "event_id created_at", "workspace_id user_id event_type metadata"),
+    _analytics("events", "event_id created_at", "workspace_id user_id event_type metadata", json=("metadata",)),
     _analytics(
         "daily_active_users",
         "workspace_id date",

@@ -128,6 +128,14 @@ def test_times_inside_edit_history_are_compared_as_times(given: Any, folded: Fol
     assert compare_rows(MESSAGES, tables["messages"], found, limit=9).count == 0
 
 
+@pytest.mark.parametrize("found", [{"a": [1]}, {"a": [True], "b": None}, {}])
+def test_json_that_only_equals_what_was_expected_is_a_difference(found: Any):
+    spec = TableSpec("settings", "collab", ("settings",), ("id",), ("name", "settings"), json=("settings",))
+    expected = {("w1",): {"name": "one", "settings": {"a": [True]}}}
+    assert compare_rows(spec, expected, [("w1", "one", {"a": [True]})], limit=9).count == 0
+    assert compare_rows(spec, expected, [("w1", "one", found)], limit=9).count == 1
+
+
 # ── report ──
 def test_the_document_is_json_of_the_contracts_shape(time: At):
     report = compare_rows(PINS, {("c1", "m1"): {"pinned_at": OneOf((None, time("12:00")))}}, [], limit=9)

@@ -38,6 +38,11 @@ def test_an_unknown_name_is_refused_with_the_list_of_known_ones():
     assert set(refusal.value.fix.removeprefix("one or more of ").split(", ")) >= ALL
 
 
+# ── what was read ──
+def test_nobody_waits_for_the_repr_of_a_log(given: Any):
+    assert len(repr(Reading([given.posted()] * 1_000))) < 200  # asyncio.run makes one of what it returns
+
+
 # ── a log without its beginning ──
 def cut(tables: Any):
     reading = Reading(first_offsets={("signals", 0): 7, ("files", 0): 0})
