@@ -1,19 +1,20 @@
 """Where every projection stands in the log: what `wait`, `lag` and `status` show.
 
 The end of the log is read after the projection's position, so lag is never negative; a partition without a position
-is unknown (None), never 0.
+is unknown (None), never 0. What takes an offset and is never given out is no lag: the markers of producers'
+transactions, and what was aborted. An open transaction is not part of the log yet.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tailrace.addresses import resolve
@@ -23,11 +24,17 @@ from tailrace.operations.topics import topic_partitions
 from tailrace.projections.registry import POSTGRES, PROJECTIONS, REDIS, SEARCH, Projection
 from tailrace.settings import Settings
 from tailrace.sql.catalog import queries, render, schema_names
+from tailrace.unpacking import bound_unpacking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 POLL_S = 0.3
+PROBE_MS = 100
+PROBES_MAX = 5
+PROBE_BYTES = 65_536
+UNREADABLE_MAX = 1_000
+"""So many offsets at the end of a partition are looked at for whether anything stands there."""
 NO_TOPIC = "H_NO_TOPIC"
 
 
@@ -100,7 +107,8 @@ async def positions(settings: Settings, names: Sequence[str] = ()) -> list[Proje
     stored = await asyncio.to_thread(_stored, settings, wanted)
     async with _reader(settings) as reader:
         bounds = await _bounds(reader, settings, wanted, some=True)
-    return [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
+        found = [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
+        return await _readable(reader, found)
 
 
 def _stored(settings: Settings, wanted: Sequence[Projection]) -> dict[str, dict[str, Any]]:
@@ -124,12 +132,16 @@ def _stored(settings: Settings, wanted: Sequence[Projection]) -> dict[str, dict[
 @asynccontextmanager
 async def _reader(settings: Settings) -> "AsyncIterator[AIOKafkaConsumer]":
     bootstrap = resolve(settings).kafka
+    bound_unpacking()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level="read_committed",
         request_timeout_ms=settings.kafka.request_timeout_ms,
+        fetch_max_wait_ms=PROBE_MS,
+        max_partition_fetch_bytes=PROBE_BYTES,
     )
     try:
         try:
@@ -152,6 +164,56 @@ async def _bounds(
     beginnings = await reader.beginning_offsets(partitions)
     ends = await reader.end_offsets(partitions)
     return {(tp.topic, tp.partition): (beginnings[tp], ends[tp]) for tp in partitions}
+
+
+async def _readable(reader: AIOKafkaConsumer, found: Iterable[ProjectionPosition]) -> list[ProjectionPosition]:
+    """The same positions, with partitions that end where the last record that can be read does."""
+    found = list(found)
+    starts = {
+        (p.topic, p.partition, p.next_offset): p.end
+        for projection in found
+        for p in projection.partitions
+        if p.next_offset is not None and p.beginning <= p.next_offset < p.end <= p.next_offset + UNREADABLE_MAX
+    }
+    unreadable = await _without_records(reader, starts)
+
+    def cut(place: PartitionPosition) -> PartitionPosition:
+        at = place.next_offset
+        return place if at is None or (place.topic, place.partition, at) not in unreadable else replace(place, end=at)
+
+    return [replace(one, partitions=tuple(map(cut, one.partitions))) for one in found]
+
+
+Start = tuple[str, int, int]
+"""(topic, partition, offset)."""
+
+
+async def _without_records(reader: AIOKafkaConsumer, starts: Mapping[Start, int]) -> set[Start]:
+    """Of these offsets, those from which on no record stands before the end given."""
+    empty: set[Start] = set()
+    left = dict(starts)
+    for _ in range(PROBES_MAX):
+        if not left:
+            break
+        # Projections stand at different places of a partition: one after the other.
+        asked = {TopicPartition(topic, partition): at for topic, partition, at in left}
+        reader.assign(list(asked))
+        for tp, at in asked.items():
+            reader.seek(tp, at)
+        try:
+            given = await reader.getmany(timeout_ms=PROBE_MS)
+        except KafkaError:  # something stands there, though it cannot be read
+            break
+        for tp, at in asked.items():
+            start = tp.topic, tp.partition, at
+            if records := given.get(tp):
+                end = left.pop(start)
+                if records[0].offset >= end:
+                    empty.add(start)
+            elif await reader.position(tp) >= left[start]:
+                empty.add(start)
+                del left[start]
+    return empty
 
 
 def _position(settings: Settings, projection: Projection, stored: dict[str, Any], bounds: Bounds) -> ProjectionPosition:
@@ -203,24 +265,28 @@ async def wait(settings: Settings, timeout_s: float, watch: Watch = lambda _left
     wanted = list(PROJECTIONS.values())
     async with _reader(settings) as reader:
         bounds = await _bounds(reader, settings, wanted)
-    deadline = time.monotonic() + timeout_s
-    total: int | None = None
-    while True:
-        stored = await asyncio.to_thread(_stored, settings, wanted)
-        found = [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
-        found = [p for p in found if p.name == POSTGRES.name or stored[p.name]["rows"]]
-        missing = {p.name: left for p in found if (left := _left(p) + stored[p.name].get("jobs", 0))}
-        if not missing and any(p.name == REDIS.name for p in found) and not await are_whole(settings):
-            missing[REDIS.name] = 1
-        left = sum(missing.values())
-        total = left if total is None else total
-        watch(left, total)
-        if not missing:
-            await _show(settings, stored)
-            return missing
-        if time.monotonic() >= deadline or any(p.halted and _left(p) for p in found):
-            return missing
-        await asyncio.sleep(POLL_S)
+        deadline = time.monotonic() + timeout_s
+        total: int | None = None
+        before: list[ProjectionPosition] = []
+        while True:
+            stored = await asyncio.to_thread(_stored, settings, wanted)
+            found = [_position(settings, projection, stored[projection.name], bounds) for projection in wanted]
+            found = [p for p in found if p.name == POSTGRES.name or stored[p.name]["rows"]]
+            stands, before = found == before, found
+            if stands or time.monotonic() >= deadline:
+                found = await _readable(reader, found)
+            missing = {p.name: left for p in found if (left := _left(p) + stored[p.name].get("jobs", 0))}
+            if not missing and any(p.name == REDIS.name for p in found) and not await are_whole(settings):
+                missing[REDIS.name] = 1
+            left = sum(missing.values())
+            total = left if total is None else total
+            watch(left, total)
+            if not missing:
+                await _show(settings, stored)
+                return missing
+            if time.monotonic() >= deadline or any(p.halted and _left(p) for p in found):
+                return missing
+            await asyncio.sleep(POLL_S)
 
 
 async def announce(settings: Settings, wanted: Sequence[Projection]) -> None:
