@@ -80,15 +80,15 @@ def _fold_read(registers: Registers, event: Event) -> bool:
     """
     before = {name: registers.get(name) for name in ("mark", "furthest", "newest")}
     entry = [event.sequence, event.id, stamp(event.data["last_read_at"]), event.data["last_read_message_id"]]
+    if before["mark"] is not None and entry[:2] <= before["mark"][:2]:
+        return False
     if event.data.get("mark_unread"):
-        if before["mark"] is None or entry[:2] > before["mark"][:2]:
-            registers["mark"] = entry
+        registers["mark"] = entry
+        _drop_stale_reads(registers, entry)
     else:
         reads = [read for read in (before["furthest"], before["newest"], entry) if read is not None]
         registers["furthest"] = max(reads, key=_how_far)
         registers["newest"] = max(reads, key=_how_new)
-    if (mark := registers.get("mark")) is not None:
-        _drop_stale_reads(registers, mark)
     return before != {name: registers.get(name) for name in before}
 
 
