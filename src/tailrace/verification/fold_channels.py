@@ -157,12 +157,7 @@ def _read_position(reads: list[Event]) -> Row:
         seen_before_the_mark = {id(read) for read in reads[:place]}
         if any(id(read) in seen_before_the_mark for read in ordinary):
             return {}
-    newest = max((read.data["last_read_at"] for read in ordinary), default=None)
-    if mark is not None and (newest is None or newest <= mark.data["last_read_at"]):
-        return columns_of(mark, ("last_read_at", "last_read_message_id"))
-    messages = {read.data["last_read_message_id"] for read in ordinary if read.data["last_read_at"] == newest}
-    return {
-        "last_read_at": newest,
-        # Reads of the same instant that name different messages: the rulings do not say which one stays.
-        "last_read_message_id": OneOf(tuple(sorted(messages))) if len(messages) > 1 else next(iter(messages), None),
-    }
+        ordinary.append(mark)
+    # Of several that reach one instant the newest names the message.
+    furthest = max(ordinary, key=lambda read: (read.data["last_read_at"], rank(read)), default=None)
+    return columns_of(furthest, ("last_read_at", "last_read_message_id"))

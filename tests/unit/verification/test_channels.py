@@ -264,9 +264,10 @@ def test_reads_above_the_mark_raise_it_again(given: Any, folded: Fold, time: At)
     assert position(tables) == ("m2", time("12:20"))
 
 
-@pytest.mark.parametrize("until", ["12:00", "12:10"])
-def test_reads_above_the_mark_that_reach_no_further_leave_it(given: Any, folded: Fold, time: At, until: str):
-    tables = folded(given.joined(), given.read("m1", "12:10", seq=3, mark_unread=True), given.read("m0", until, seq=4))
+def test_reads_above_the_mark_that_reach_less_far_leave_it(given: Any, folded: Fold, time: At):
+    tables = folded(
+        given.joined(), given.read("m1", "12:10", seq=3, mark_unread=True), given.read("m0", "12:00", seq=4)
+    )
     assert position(tables) == ("m1", time("12:10"))
 
 
@@ -287,9 +288,17 @@ def test_a_mark_that_comes_after_reads_above_it_leaves_the_position_open(given: 
     assert "last_read_message_id" not in row
 
 
-def test_reads_of_the_same_instant_leave_the_message_open(given: Any, folded_in_any_order: Fold, time: At):
-    tables = folded_in_any_order(given.joined(), given.read("m1", "12:10"), given.read("m2", "12:10"))
-    assert position(tables) == (OneOf(("m1", "m2")), time("12:10"))
+def test_of_reads_of_the_same_instant_the_newest_names_the_message(given: Any, folded_in_any_order: Fold, time: At):
+    reads = [given.read("m2", "12:10", seq=2), given.read("m1", "12:10", seq=1)]
+    assert position(folded_in_any_order(given.joined(), *reads)) == ("m2", time("12:10"))
+
+
+@pytest.mark.parametrize(("seq", "names"), [(2, "m1"), (4, "m2")])
+def test_a_read_of_the_marks_own_instant_counts_by_its_sequence(
+    given: Any, folded: Fold, time: At, seq: int, names: str
+):
+    mark = given.read("m1", "12:10", seq=3, mark_unread=True)
+    assert position(folded(given.joined(), mark, given.read("m2", "12:10", seq=seq))) == (names, time("12:10"))
 
 
 def test_a_late_read_of_somebody_who_left_is_kept(given: Any, folded_in_any_order: Fold, time: At):
