@@ -20,7 +20,7 @@ class Facts:
 
     `messages` are the postings that made a message of a counted type; `adds` every accepted `reaction.added`, stale
     ones too, and `first_adds` the earliest by `time` of each (message, user, emoji); `uploads` every `file.uploaded`,
-    and `first_uploads` the earliest by `time` of each file.
+    and `first_uploads` the earliest by `time` of each file, of several at one instant that of the lesser uploader id.
     """
 
     messages: list[Event]
@@ -41,7 +41,7 @@ def facts(log: Log, postings: Postings, reactions: Reactions, files: dict[str, S
         adds=[event for events in adds for event in events],
         first_adds=[min(events, key=_by_time) for events in adds],
         uploads=[event for events in uploads for event in events],
-        first_uploads=[min(events, key=_by_time) for events in uploads],
+        first_uploads=[min(events, key=_by_time_and_uploader) for events in uploads],
         reads=log.of("channel.read"),
         activities=log.of("activity.recorded"),
     )
@@ -49,6 +49,10 @@ def facts(log: Log, postings: Postings, reactions: Reactions, files: dict[str, S
 
 def _by_time(event: Event) -> datetime:
     return event.time
+
+
+def _by_time_and_uploader(event: Event) -> tuple[datetime, str]:
+    return event.time, event.data["uploader_id"]
 
 
 def _day(event: Event) -> date:

@@ -159,6 +159,12 @@ def test_a_file_counts_once_at_its_earliest_upload_and_stays_counted(given: Any,
     assert (daily(tables)["user_count"], daily(tables, NEXT)["user_count"]) == (1, 1)
 
 
+def test_of_uploads_at_one_instant_the_lesser_uploader_is_credited(given: Any, folded_in_any_order: Fold):
+    at_ten = [given.uploaded(seq=seq, uploader_id=user, time="10:00") for seq, user in ((1, "bo"), (2, "ana"))]
+    tables = folded_in_any_order(*at_ten)
+    assert (activity(tables)["files_uploaded"], activity(tables, "bo")) == (1, None)
+
+
 # ── sessions ──
 def test_a_session_needs_both_ends(given: Any, folded: Fold):
     assert folded(given.started())["analytics.user_activity"] == {}
