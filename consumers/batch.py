@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """One record of the log as it was read. `topic` is the full name, `timestamp_ms` the broker's append time."""
+    """One record of the log as it was read. `topic` is the full name, `timestamp_ms` the broker's append time.
+
+    `is_astray` says that its key belongs to another partition now: another partitioner wrote it, or partitions were
+    added since. Records of one key may then be applied from two partitions at once.
+    """
 
     topic: str
     partition: int
@@ -21,6 +25,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    is_astray: bool = False
 
 
 class TopicPartition(NamedTuple):

@@ -5,12 +5,15 @@ No deserializers (one that raises loses the good records before it), `auto_offse
 Kafka's own offset.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata
 
 from tailrace.consumers.batch import Record, TopicPartition
@@ -24,6 +27,12 @@ log = structlog.get_logger()
 FETCH_MAX_BYTES = 32 * 2**20
 PARTITION_FETCH_BYTES = 4 * 2**20
 """Above the topics' limit of 2 MiB a record: aiokafka skips a record that is larger than a fetch after one error."""
+
+
+@lru_cache(maxsize=65_536)
+def is_astray(key: bytes | None, partition: int, partitions: int) -> bool:
+    """Whether the key belongs to another of so many partitions, by the Java client's partitioner; 0: unknown."""
+    return key is not None and partitions > 0 and (int(murmur2(key)) & 0x7FFFFFFF) % partitions != partition
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -158,12 +167,21 @@ class KafkaLog:
             raise LogUnreachableError(type(error).__name__) from error
         self._next |= {tp: records[-1].offset + 1 for tp, records in found.items() if records}
         return {
-            TopicPartition(tp.topic, tp.partition): [
-                Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records
-            ]
+            TopicPartition(tp.topic, tp.partition): self._records(tp, records)
             for tp, records in found.items()
             if records
         }
+
+    def _records(self, tp: KafkaPartition, found: Sequence[Any]) -> list[Record]:
+        partitions = len(self._consumer.partitions_for_topic(tp.topic) or ())
+        topic, number = tp
+        return [
+            Record(
+                topic, number, r.offset, r.timestamp, r.key, r.value, tuple(r.headers),
+                is_astray(r.key, number, partitions),
+            )
+            for r in found
+        ]  # fmt: skip
 
     def _has_died(self) -> bool:
         """Whether one of the client's own tasks has ended.

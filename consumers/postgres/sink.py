@@ -183,8 +183,10 @@ class PostgresSink:
         letters = Letters(session, self.progress.projection, self.topics, batch)
         await letters.load()
         events = [*letters.woken, *batch.events]
-        structural = any(event.topic in STRUCTURAL_TOPICS for event in events)
-        await session.fetch("couple_exclusive" if structural else "couple_shared", self._settings.schema_collab)
+        alone = any(event.topic in STRUCTURAL_TOPICS for event in events) or any(
+            record.is_astray for record in batch.records.values()
+        )
+        await session.fetch("couple_exclusive" if alone else "couple_shared", self._settings.schema_collab)
         outcome, guard = await apply(session, letters, events)
         crash_point("applied")
         outcome.refused = await letters.write()

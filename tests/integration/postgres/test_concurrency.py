@@ -89,6 +89,37 @@ async def test_random_events_on_two_workers_equal_the_log(models: ReadModels, se
     assert models.differences(log) == {}
 
 
+def scattered(log: Log, rng: random.Random) -> Log:
+    """The records in any partition of their topic, as after another partitioner, or before partitions were added."""
+    offsets: dict[tuple[str, int], int] = {}
+    found = []
+    for record in log:
+        partition = rng.randrange(PARTITIONS)
+        offset = offsets.get((record.topic, partition), 0)
+        offsets[record.topic, partition] = offset + 1
+        is_astray = partition != record.partition
+        found.append(record._replace(partition=partition, offset=offset, is_astray=is_astray))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(SEEDS // 4))
+async def test_a_key_in_two_partitions_loses_no_update(models: ReadModels, given: Given, seed: int):
+    rng = random.Random(seed)
+    events = [
+        *(given.channel("c1", "updated", seq=n, name=f"name {n}") for n in range(9)),
+        *(given.read(f"m{n}", f"12:{n + 10}", "bo", seq=n) for n in range(9)),
+        *(given.joined("bo", seq=n, time=f"12:{n + 10}") for n in range(9)),
+        given.posted("m1"),
+        *(given.reacted("👍", "m1", user) for user in ("bo", "cy", "di")),
+        *(given.edited(f"text {n}", seq=20 + n) for n in range(9)),
+    ]
+    log = scattered(log_of([in_world(event, 0) for event in rng.sample(events, len(events))], models.settings), rng)
+
+    await race(models, log, seed, window_max=20)
+
+    assert models.differences(log) == {}
+
+
 def erasure(given: Given) -> list[CloudEvent]:
     return [
         given.user("bo"),

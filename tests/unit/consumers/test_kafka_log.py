@@ -6,10 +6,11 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
 from tailrace.consumers.batch import TopicPartition
 from tailrace.consumers.errors import BrokenLogError, ConsumerError
-from tailrace.consumers.kafka_log import KafkaLog
+from tailrace.consumers.kafka_log import KafkaLog, is_astray
 from tailrace.unpacking import BrokenBatchError
 
 
@@ -51,6 +52,9 @@ class Breaking:
 
     pause = resume
 
+    def partitions_for_topic(self, _: str) -> set[int]:
+        return {0, 1}
+
     async def getmany(self, **_: object) -> dict[KafkaPartition, list[ConsumerRecord]]:
         first = self.positions[GOOD]
         self.positions[GOOD] = first + 3
@@ -77,3 +81,14 @@ async def test_what_a_broken_batch_of_another_partition_took_with_it_is_read_aga
         await log.fetch(10, 100)
     assert raised.value.partition == TopicPartition("t", 1)
     assert client.positions == {GOOD: 3, BROKEN: 40}
+
+
+def test_a_record_is_astray_where_the_partitioner_of_now_would_not_put_its_key():
+    keys, partitions = [f"channel {number}".encode() for number in range(50)], [0, 1, 2]
+    homes = {key: DefaultPartitioner()(key, partitions, partitions) for key in keys}
+
+    assert set(homes.values()) == set(partitions)
+    assert all(is_astray(key, at, 3) == (at != home) for key, home in homes.items() for at in partitions)
+    assert any(is_astray(key, home, 5) for key, home in homes.items())  # partitions were added
+    assert not is_astray(None, 1, 3)
+    assert not is_astray(b"k", 1, 0)
