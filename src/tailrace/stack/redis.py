@@ -18,6 +18,9 @@ daemonize no
 databases 16
 appendonly yes
 appendfsync everysec
+# A fill writes hundreds of megabytes; each rewrite of the file and each snapshot beside it writes them once more.
+auto-aof-rewrite-min-size 256mb
+save ""
 maxmemory-policy noeviction
 """
 
