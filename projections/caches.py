@@ -43,12 +43,16 @@ class Keys:
 
     def name(self, family: str, tag: str, *rest: str) -> str:
         """Key of a family, e.g. `recent_messages:{channel_id}`."""
-        shown = f"{{{tag}}}" if self.cluster else tag
-        return ":".join((f"{self.prefix}{family}", shown, *rest))
+        return f"{self.prefix}{family}:{self._ids(tag, rest)}"
 
     def pair(self, family: str, tag: str, *rest: str) -> tuple[str, str]:
         """Return a key and its guard."""
-        return self.name(family, tag, *rest), self.name(f"{family}_v", tag, *rest)
+        ids = self._ids(tag, rest)
+        return f"{self.prefix}{family}:{ids}", f"{self.prefix}{family}_v:{ids}"
+
+    def _ids(self, tag: str, rest: tuple[str, ...]) -> str:
+        shown = f"{{{tag}}}" if self.cluster else tag
+        return ":".join((shown, *rest)) if rest else shown
 
     @property
     def state(self) -> str:
@@ -270,6 +274,29 @@ def milliseconds(moment: datetime) -> int:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def unread_behind(
+    members: Sequence[str], places: Iterable[int], authors: Iterable[str], counts: Iterable[int]
+) -> list[int]:
+    """Unread messages of each member of a channel: those behind its place that are not its own.
+
+    `members` are sorted by place; each bucket of messages is (number of the last member before it, 1 for the first;
+    author; messages).
+    """
+    behind = [0] * (len(members) + 1)
+    own = behind.copy()
+    number_of = {member: number for number, member in enumerate(members, 1)}
+    for place, author, count in zip(places, authors, counts, strict=True):
+        behind[place] += count
+        number = number_of.get(author)
+        if number is not None and number <= place:
+            own[number] += count
+    unread = 0
+    for number in range(len(members), 0, -1):
+        unread += behind[number]
+        behind[number] = unread - own[number]
+    return behind[1:]
 
 
 def suffix_counts(

@@ -8,6 +8,8 @@ millisecond), for nobody else is served meanwhile. In a cluster each call goes a
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+import hiredis
+
 Argument = str | bytes | int
 Call = tuple[str, tuple[str, ...] | tuple[bytes, ...], Sequence[Argument]]
 """(function, keys, arguments); the first key decides the slot."""
@@ -46,14 +48,5 @@ def command(group: Sequence[Call], library: str) -> list[Argument]:
 
 
 def packed(commands: Iterable[Sequence[Argument]]) -> bytes:
-    """Commands as they go over the wire; redis-py's own way of it takes four times as long."""
-    pieces: list[bytes] = []
-    for one in commands:
-        pieces.append(b"*%d\r\n" % len(one))
-        for argument in one:
-            if isinstance(argument, str):
-                text = argument.encode()
-            else:
-                text = argument if isinstance(argument, bytes) else b"%d" % argument
-            pieces.append(b"$%d\r\n%b\r\n" % (len(text), text))
-    return b"".join(pieces)
+    """Commands as they go over the wire; redis-py's own way of it takes many times as long."""
+    return b"".join([hiredis.pack_command(tuple(one)) for one in commands])  # type: ignore[arg-type]  # stub

@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tailrace.consumers.redis.lanes import Lanes, OpenReader, lanes
-from tailrace.consumers.redis.pages import PageWriter
+from tailrace.consumers.redis.pages import PageWriter, Range
 from tailrace.consumers.redis.reading import Reader, Wanted, births_of, parts
-from tailrace.consumers.redis.values import GUARD_KEPT
 from tailrace.consumers.redis.writing import CacheWriter, Clock
 from tailrace.errors import UnreachableError
 from tailrace.projections.caches import NO_EVENT
 
 PAGE_CHANNELS: Final = 200
-PAGE_USERS: Final = 2_000
-PAGE_LIVING: Final = 2_000
+PAGE_USERS: Final = 10_000
+PAGE_COUNTS: Final = 40_000
+"""Of the users of a page: the more of a workspace they are, the fewer times its channels are scanned."""
+PAGE_LIVING: Final = 5_000
+PAGE_POSTS: Final = 2_000
 PAGE_NAMES: Final = 5_000
 """Of keys in Redis, guards among them."""
+PAGE_STEPS: Final = 100
+"""Of a scan, however few names it finds."""
 
 NAMES_KEPT_MAX: Final = 20_000
 """Names of keys that were there when a fill began (2 MB); where there were more, all keys are looked at in the end."""
@@ -151,21 +155,25 @@ class Filler:
         workspace_id, colon, user_id = rebuild.after_key.partition(":")
         if not colon:
             workspace_id, user_id = NOBODY, NOBODY
-        while rows := await self._reader.fetch("page_warm", workspace_id, user_id, rebuild.scope_id, PAGE_USERS):
+        scope = rebuild.scope_id
+        while rows := await self._reader.fetch("page_warm", workspace_id, user_id, scope, PAGE_USERS, PAGE_COUNTS):
             workspace_id, user_id = rows[-1]["workspace_id"], rows[-1]["user_id"]
             yield Page(f"{workspace_id}:{user_id}", len(rows), births_of(rows))
 
     async def _living(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
-        kind, _, key = rebuild.after_key.partition(":")
-        while rows := await self._reader.fetch("page_living", kind, key, rebuild.scope_id, PAGE_LIVING):
-            ends = {(one, its_key): expires_at + GUARD_KEPT for one, its_key, expires_at in rows}
-            kind, key = rows[-1]["kind"], rows[-1]["key"]
-            yield Page(f"{kind}:{key}", len(rows), ends)
+        # A place with a colon was noted when keys were taken in another order.
+        after = None if ":" in rebuild.after_key else rebuild.after_key or None
+        scope = rebuild.scope_id
+        name, more = ("page_living_of_workspace", (scope,)) if scope else ("page_living", ())
+        while rows := await self._reader.fetch(name, after, PAGE_LIVING, *more):
+            to = rows[0]["user_id"]
+            yield Page(to, rows[0]["keys"], Range(after, to, scope))
+            after = to
 
     async def _posts(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
         """Count the last minute's messages, and let typing that comes late find that its user has posted since."""
         found = [str(row[0]) for row in await self._reader.fetch("newest_posts", rebuild.scope_id)]
-        for page in parts(found, PAGE_LIVING):
+        for page in parts(found, PAGE_POSTS):
             yield Page("", 0, list(page))
 
     async def _leftovers(self, rebuild: Rebuild) -> AsyncGenerator[Page, None]:
@@ -178,11 +186,16 @@ class Filler:
                 yield Page("", 0, page)
             return
         names: list[bytes] = []
-        async for some in self._names():
-            names += some
-            if len(names) >= PAGE_NAMES:
-                yield Page("", 0, names)
-                names = []
+        steps = 0
+        store, prefix = self._writer.store, self._writer.keys.prefix
+        async with aclosing(store.scan_older(f"{_literal(prefix)}*", prefix, rebuild.generation)) as pages:
+            async for some in pages:
+                names += some
+                steps += 1
+                # Also where there is nothing to remove: a page that is done says that somebody is at it.
+                if len(names) >= PAGE_NAMES or steps % PAGE_STEPS == 0:
+                    yield Page("", 0, names)
+                    names = []
         yield Page("", 0, names)
 
     async def _names_there(self) -> list[bytes] | None:

@@ -5,15 +5,21 @@ read after the guard's birth. A key whose guard is lost in between goes the writ
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from tailrace.consumers.redis.reading import Reader, Wanted
-from tailrace.consumers.redis.values import list_calls, living_calls, living_pair, members_calls
+from tailrace.consumers.redis.values import (
+    GUARD_KEPT,
+    GUARD_KEPT_MS,
+    list_calls,
+    living_calls,
+    living_pair,
+    members_calls,
+)
 from tailrace.consumers.redis.writing import CacheWriter, Clock
 from tailrace.errors import UnreachableError
-from tailrace.projections.caches import Pair, milliseconds
+from tailrace.projections.caches import Pair
 
 ALONE: Final = frozenset({b"recent_messages", b"channel_members", b"session", b"connection", b"presence"})
 """Families whose guard says which generation wrote a key."""
@@ -21,6 +27,14 @@ COUNTS: Final = frozenset({b"unread_counts", b"unread_counts_v"})
 
 GUARDS_ASKED: Final = 20
 """Of a page, to see whether its guards are there."""
+
+
+class Range(NamedTuple):
+    """Users behind one (None: from the first on) up to another; of one workspace, if one is named."""
+
+    after: str | None
+    to: str
+    workspace_id: str | None
 
 
 class PageWriter:
@@ -35,7 +49,8 @@ class PageWriter:
     async def channels(self, reader: Reader, channels: Sequence[str]) -> None:
         """Write lists and members."""
         pairs = [self._keys.pair(family, one) for family in ("recent_messages", "channel_members") for one in channels]
-        await self._make_guards({guard: 0 for _, guard in pairs})
+        if not await self._are_there([guard for _, guard in pairs[:: len(pairs) // GUARDS_ASKED + 1]]):
+            await self._guard((guard, 0) for _, guard in pairs)
         async with reader.snapshot():
             lists = await reader.lists(channels)
             members = await reader.members(channels)
@@ -52,19 +67,23 @@ class PageWriter:
 
     async def counts(self, reader: Reader, births: Mapping[Pair, int]) -> None:
         """Write unread counts. Raises `UnreachableError` where Redis goes on losing them."""
-        if await self._writer.unread.give_birth(reader, births, anew=True):
+        if await self._writer.unread.give_birth(reader, births, anew=True, at_once=len(births)):
             raise UnreachableError("Redis goes on losing unread counts while they are filled", fix="tailrace doctor")
 
-    async def living(self, reader: Reader, ends: Mapping[Pair, datetime]) -> None:
-        """Write living keys, whose guards end when `ends` says; what has no guard any more gets none."""
-        now = self._clock()
-        lasting = ((one, end) for one, end in ends.items() if end > now)
-        await self._make_guards({living_pair(self._keys, *one)[1]: milliseconds(end) for one, end in lasting})
-        async with reader.snapshot():
-            states = await reader.living(ends.keys())
-        names = ((one.kind, one.key) for one in states)
-        living = await self._writer.refused(dict(zip(names, living_calls(self._keys, states), strict=True)))
-        await self._again(reader, Wanted(living=living))
+    async def living(self, reader: Reader, users: Range) -> None:
+        """Write the living keys of these users; what is so long past that it has no guard any more gets none."""
+        oldest = self._clock() - GUARD_KEPT
+        some = await reader.fetch("living_names", *users, oldest, GUARDS_ASKED)
+        if not await self._are_there([living_pair(self._keys, kind, key)[1] for kind, key, _ in some]):
+            await self._guard(
+                (living_pair(self._keys, kind, key)[1], ends_ms + GUARD_KEPT_MS)
+                for kind, key, ends_ms in await reader.fetch("living_names", *users, oldest, None)
+            )
+        async with reader.snapshot(as_sets=True):
+            states = await reader.living_of_range(*users)
+        answers = await self._store.call(living_calls(self._keys, states))
+        refused = {(one.kind, one.key) for one, answer in zip(states, answers, strict=True) if answer == b"AGAIN"}
+        await self._again(reader, Wanted(living=refused))
 
     async def leftovers(self, reader: Reader, names: Sequence[bytes], generation: int) -> None:
         """Remove those of these keys of Redis that nobody knows: this generation has written every other."""
@@ -85,15 +104,16 @@ class PageWriter:
         filled = await self._store.call(("unread_generation", (guard,), ()) for guard in users.values())
         await self._drop_unknown(reader, [rest for rest, found in zip(users, filled, strict=True) if found < newest])
 
-    async def _make_guards(self, ends: Mapping[str, int]) -> None:
-        """Make those of these guards that are missing; `ends` in milliseconds, 0 for never.
+    async def _are_there(self, some: Sequence[str]) -> bool:
+        """Whether these guards are there: then all of the page are taken to be.
 
-        Where some of them are there, all are taken to be there: the few that are not are made with the first write.
+        The few that are not are made with the first write.
         """
-        names = list(ends)
-        some = await self._store.strings(names[:: len(names) // GUARDS_ASKED + 1])
-        if None in some:
-            await self._store.call(("guard_make", (name,), (end,)) for name, end in ends.items())
+        return None not in await self._store.strings(some)
+
+    async def _guard(self, guards: Iterable[tuple[str, int]]) -> None:
+        """Make those of these guards that are missing: name and end in milliseconds, 0 for never."""
+        await self._store.call(("guard_make", (name,), (end,)) for name, end in guards)
 
     async def _drop_unknown(self, reader: Reader, names: Sequence[bytes]) -> None:
         """Drop the counts of those of these users (as in keys' names) of whom PostgreSQL does not know either."""

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
-from tailrace.projections.caches import RECENT_MAX, Dirty, Living, Pair, suffix_counts, version_stamp
+from tailrace.projections.caches import RECENT_MAX, Dirty, Living, Pair, suffix_counts, unread_behind, version_stamp
 from tailrace.settings import PostgresSettings
 from tailrace.sql.catalog import queries, render, schema_names
 
@@ -31,6 +31,12 @@ SET LOCAL enable_mergejoin = off;
 SET LOCAL enable_seqscan = off
 """
 # Nested loops over indexes only: plans are made while tables are empty and kept while they fill.
+_AS_SETS = """;
+SET LOCAL enable_hashjoin = on;
+SET LOCAL enable_nestloop = off;
+SET LOCAL work_mem = '32MB'
+"""
+# Where both sides of a join are a range of an index, whatever the planner takes their sizes for.
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,10 @@ class Count:
     workspace_id: str
     stamp: str
     count: int
+
+
+UserCounts = list[str | int]
+"""Counts of one user's channels: channel, stamp of the state it was counted in, unread messages; and the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +73,14 @@ class Members:
     read_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LivingState:
-    """A living key: the JSON that it shows, None where it is gone, and when it ends."""
+class LivingState(NamedTuple):
+    """A living key: the JSON that it shows, None where it is gone, and when it ends (ms since 1970)."""
 
     kind: str
     key: str
     stamp: str
     value: str | None
-    expires_at: datetime
+    ends_ms: int
 
 
 @dataclass
@@ -92,7 +101,8 @@ class Wanted:
 
 @cache
 def _texts(schemas: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    return {name: render(text, dict(schemas)) for name, text in queries("caches").items()}
+    found = {**queries("caches"), **queries("caches_pages")}
+    return {name: render(text, dict(schemas)) for name, text in found.items()}
 
 
 class Reader:
@@ -105,13 +115,16 @@ class Reader:
         self.generation = 0
 
     async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Run a statement of `sql/queries/caches.sql`."""
+        """Run a statement of `sql/queries/caches.sql` or `caches_pages.sql`."""
         return await self.connection.fetch(self._texts[name], *arguments)
 
     @asynccontextmanager
-    async def snapshot(self) -> Any:
-        """Everything that is read inside is of one moment; sets the generation that stamps begin with."""
-        await self.connection.execute(self._begin)
+    async def snapshot(self, *, as_sets: bool = False) -> Any:
+        """Everything that is read inside is of one moment; sets the generation that stamps begin with.
+
+        `as_sets` is for statements that join ranges; a statement is always run the same way, as its plan is kept.
+        """
+        await self.connection.execute(self._begin + _AS_SETS if as_sets else self._begin)
         try:
             self.generation = (await self.fetch("generation"))[0][0]
             yield self
@@ -197,14 +210,19 @@ class Reader:
             found += await self._count(await self.fetch("unread_bases", *zip(*part, strict=True)))
         return found
 
-    async def counts_of(self, users: Collection[Pair]) -> dict[Pair, list[Count]]:
-        """Counts of every channel of these (user, workspace), whether kept or not."""
-        found: dict[Pair, list[Count]] = {user: [] for user in users}
+    async def counts_of(self, users: Sequence[Pair]) -> list[UserCounts]:
+        """Counts of every channel of each of these (user, workspace), whether kept or not."""
+        found: list[UserCounts] = [[] for _ in users]
         if users:
-            rows = await self.fetch("unread_bases_of_users", *zip(*sorted(users), strict=True))
-            for count in await self._count(rows):
-                found[count.user_id, count.workspace_id].append(count)
+            for row in await self.fetch("unread_of_users", *zip(*users, strict=True)):
+                self._count_channel(row, users, found)
         return found
+
+    def _count_channel(self, row: asyncpg.Record, users: Sequence[Pair], found: list[UserCounts]) -> None:
+        channel_id, version, numbers, versions, *buckets = row
+        behind = unread_behind([users[number - 1][0] for number in numbers], *(bucket or () for bucket in buckets))
+        for number, own, count in zip(numbers, versions, behind, strict=True):
+            found[number - 1] += (channel_id, self.stamp(version + own), count)
 
     async def _count(self, rows: Sequence[asyncpg.Record]) -> list[Count]:
         bases: dict[str, set[datetime]] = {}
@@ -244,6 +262,13 @@ class Reader:
         if not keys:
             return []
         rows = await self.fetch("living", *zip(*sorted(keys), strict=True))
+        return self._living(rows)
+
+    async def living_of_range(self, after: str | None, to: str, workspace_id: str | None) -> list[LivingState]:
+        """Living keys of the users after the first up to the second; in a snapshot `as_sets`."""
+        return self._living(await self.fetch("living_of_range", after, to, workspace_id))
+
+    def _living(self, rows: Sequence[asyncpg.Record]) -> list[LivingState]:
         return [LivingState(kind, key, self.stamp(version), value, ends) for kind, key, version, value, ends in rows]
 
     async def rates(self, posts: Sequence[str]) -> list[asyncpg.Record]:

@@ -8,6 +8,7 @@ that nobody read would be taken for the next one's.
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from contextlib import aclosing
 from importlib.resources import files
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ CALLS_MAX: Final = 1_000
 """Calls that are sent before their answers are read."""
 NAMES_MAX: Final = 200
 """Keys that one command reads."""
+OLDER_COUNT: Final = 400
+"""Keys that the server looks at in one step of a scan (about 1 ms)."""
 REDIRECTS_MAX: Final = 8
 """Times that a command is sent elsewhere, or again while its keys are being moved."""
 PAUSE_S: Final = 0.02
@@ -55,7 +58,7 @@ class Store:
         commands = [command(group, LIBRARY_NAME) for group in those]
         answers: list[Any] = []
         for group, answer in zip(those, await self.run(commands, [each[3] for each in commands]), strict=True):
-            answers += [answer] if len(group) == 1 else answer
+            answers += answer if isinstance(answer, list) else [answer] * len(group)
         return answers
 
     async def run(self, commands: Sequence[Sequence[Argument]], keys: Sequence[Any]) -> list[Any]:
@@ -103,6 +106,24 @@ class Store:
                 yield page
                 if cursor in {b"0", "0"}:
                     break
+
+    async def scan_older(self, match: str, prefix: str, generation: int) -> AsyncGenerator[list[bytes], None]:
+        """Keys by pattern as `scan` does, but at least those that no generation since has written, page by page.
+
+        In a cluster all of them; elsewhere few others, as the server itself looks at their guards.
+        """
+        if self.is_cluster:
+            async with aclosing(self.scan(match)) as pages:
+                async for page in pages:
+                    yield page
+            return
+        cursor: bytes = b"0"
+        while True:
+            step = (cursor, match, prefix, f"{generation:06d}", OLDER_COUNT)
+            cursor, *page = await self.one("FCALL", f"{LIBRARY_NAME}_older", 0, *step, key=prefix)
+            yield page
+            if cursor == b"0":
+                break
 
     async def identity(self) -> str:
         """Who has the keys: another answer means a restart or a fail-over, after which anything may be missing.

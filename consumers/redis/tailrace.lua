@@ -13,12 +13,17 @@ local function type_of(key)
   return redis.call('TYPE', key)['ok']
 end
 
+-- A command's answer; false where the key holds something of another type.
+local function answer_of(...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer['err'] then return answer end
+  if string.sub(answer['err'], 1, 9) ~= 'WRONGTYPE' then error(answer) end
+  return false
+end
+
 -- The string at a key; false where there is none, or something of another type.
 local function text_of(key)
-  local value = redis.pcall('GET', key)
-  if type(value) ~= 'table' then return value end
-  if string.sub(value['err'], 1, 9) ~= 'WRONGTYPE' then error(value) end
-  return false
+  return answer_of('GET', key)
 end
 
 local function make_guard(guard, expires_ms)
@@ -33,21 +38,26 @@ local function stamp_of(guard, expires_ms)
   return nil
 end
 
--- The server's clock; `once` is one table for all that one command does.
-local function now_ms(once)
-  if not once.now then
-    local time = redis.call('TIME')
-    once.now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- The server's clock.
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Answers of several calls; one for all where they are the same.
+local function told(answers)
+  for i = 2, #answers do
+    if answers[i] ~= answers[1] then return answers end
   end
-  return once.now
+  return answers[1]
 end
 
 -- KEYS guard   ARGV end of the guard (ms; 0: never). Before a state is read that is to fill a key: AGAIN is spared.
 local function guard_make(K, A)
-  if text_of(K[1]) then return 'HELD' end
-  make_guard(K[1], A[1])
+  if A[1] == '0' then redis.call('SET', K[1], ZERO, 'NX') else redis.call('SET', K[1], ZERO, 'NX', 'PXAT', A[1]) end
   return 'OK'
 end
+
 
 -- KEYS list, guard   ARGV stamp, elements newest first (at most 100: unpack fails from 8,000 on)
 local function recent_put(K, A)
@@ -82,34 +92,52 @@ local function recent_delta(K, A)
   return 'OK'
 end
 
--- KEYS string, guard   ARGV stamp, value ('' for none), PX or PXAT, milliseconds, end of the guard (ms; 0: never)
-local function value_put(K, A, once)
-  local now = now_ms(once)
-  local value, held, is_past = A[2], nil, A[5] ~= '0' and tonumber(A[5]) <= now
-  if is_past then
-    -- So long past that not even its guard would live: there is nothing to show, and nobody to be guarded from.
-    held = text_of(K[2])
-    if not held then
-      redis.call('DEL', K[1], K[2])
-      return 'OK'
+-- `held` is the guard's stamp, false where there is none.
+local function put_value(key, guard, held, now, stamp, value, unit, ms, guard_ends)
+  local is_past = guard_ends ~= '0' and tonumber(guard_ends) <= now
+  if not held then
+    if not is_past then
+      make_guard(guard, guard_ends)
+      return 'AGAIN'
     end
-  else
-    held = stamp_of(K[2], A[5])
+    -- So long past that not even its guard would live: there is nothing to show, and nobody to be guarded from.
+    redis.call('DEL', key, guard)
+    return 'OK'
   end
-  if not held then return 'AGAIN' end
-  if held > A[1] then return 'OLDER' end
-  if A[3] == 'PXAT' and tonumber(A[4]) <= now then value = '' end
-  if held == A[1] then
-    local kind = type_of(K[1])
+  if held > stamp then return 'OLDER' end
+  if unit == 'PXAT' and tonumber(ms) <= now then value = '' end
+  if held == stamp then
+    local kind = type_of(key)
     if (kind == 'string' and value ~= '') or (kind == 'none' and value == '') then return 'SAME' end
   end
-  if value == '' then redis.call('DEL', K[1]) else redis.call('SET', K[1], value, A[3], A[4]) end
-  if is_past or A[5] == '0' then
-    redis.call('SET', K[2], A[1], 'KEEPTTL')
+  if value == '' then redis.call('DEL', key) else redis.call('SET', key, value, unit, ms) end
+  if is_past or guard_ends == '0' then
+    redis.call('SET', guard, stamp, 'KEEPTTL')
   else
-    redis.call('SET', K[2], A[1], 'PXAT', A[5])
+    redis.call('SET', guard, stamp, 'PXAT', guard_ends)
   end
   return 'OK'
+end
+
+-- KEYS string, guard   ARGV stamp, value ('' for none), PX or PXAT, milliseconds, end of the guard (ms; 0: never)
+local function value_put(K, A)
+  return put_value(K[1], K[2], text_of(K[2]), now_ms(), A[1], A[2], A[3], A[4], A[5])
+end
+
+-- The same for many, each five ARGV behind their number: all guards are asked for at once.
+local function value_put_each(K, A)
+  local guards, answers, now = {}, {}, now_ms()
+  for i = 2, #K, 2 do guards[i / 2] = K[i] end
+  local held, seen = redis.call('MGET', unpack(guards)), {}
+  for i = 1, #guards do
+    local guard, at = guards[i], 6 * i - 4
+    -- Who comes twice is asked for again.
+    local stamp = held[i]
+    if seen[guard] then stamp = text_of(guard) end
+    seen[guard] = true
+    answers[i] = put_value(K[2 * i - 1], guard, stamp, now, A[at], A[at + 1], A[at + 2], A[at + 3], A[at + 4])
+  end
+  return told(answers)
 end
 
 -- ── unread counts ──
@@ -127,6 +155,12 @@ end
 
 -- KEYS counts, guard   ARGV token, birth, force (1: fill anew though it is complete)
 local function unread_open(K, A)
+  if A[3] == '1' then
+    local made = answer_of('HSET', K[2], '~', A[1], '#', A[2])
+    -- Two new fields: the guard is new, and what stands beside it is not known to be complete.
+    if made == 2 then redis.call('DEL', K[1]) end
+    if made then return 'OPEN' end
+  end
   if type_of(K[2]) ~= 'hash' then redis.call('DEL', K[1], K[2]) end
   if A[3] ~= '1' and redis.call('HEXISTS', K[2], '~') == 0 and redis.call('HEXISTS', K[2], '=') == 1
       and redis.call('HLEN', K[1]) == tonumber(redis.call('HGET', K[2], '=')) then
@@ -146,8 +180,7 @@ end
 
 -- KEYS counts, guard   ARGV token, generation (6 digits), n x (channel, stamp, count): all channels of the user
 local function unread_fill(K, A)
-  if type_of(K[2]) ~= 'hash' then return 'LOST' end
-  local all, held = redis.call('HGETALL', K[2]), {}
+  local all, held = answer_of('HGETALL', K[2]) or {}, {}
   for i = 1, #all, 2 do held[all[i]] = all[i + 1] end
   if held['~'] ~= A[1] then return 'LOST' end
   local noted, shown, gone = {'!', A[2]}, {}, {'~'}
@@ -178,7 +211,8 @@ local function unread_fill(K, A)
   end
   noted[#noted + 1] = '='
   noted[#noted + 1] = #shown / 2
-  redis.call('DEL', K[1])
+  -- The first time there is none: a guard is made where there is none either (`unread_open`).
+  if held['='] then redis.call('DEL', K[1]) end
   set_fields(K[1], shown)
   set_fields(K[2], noted)
   for from = 1, #gone, FIELDS do
@@ -273,30 +307,62 @@ local function drop_older(K, A)
   return 'OK'
 end
 
--- KEYS those of each   ARGV number of arguments and arguments of each; the answers of all
+local ALONE = {recent_messages = true, channel_members = true, session = true, connection = true, presence = true}
+
+-- ARGV cursor, pattern, prefix, generation (6 digits), count. One step of a scan, without its keys being sent: the next
+-- cursor, and names of those among which are all that no generation since has written. Not for a cluster: a function may
+-- not ask there for keys that nobody named.
+local function older(_, A)
+  local page, width = redis.call('SCAN', A[1], 'MATCH', A[2], 'COUNT', A[5]), #A[3]
+  local found, keys, guards = {page[1]}, {}, {}
+  for i = 1, #page[2] do
+    local name = page[2][i]
+    local colon = string.find(name, ':', width + 1, true) or width
+    local family = string.sub(name, width + 1, colon - 1)
+    if ALONE[family] then
+      keys[#keys + 1] = name
+      guards[#guards + 1] = A[3] .. family .. '_v' .. string.sub(name, colon)
+    elseif family == 'unread_counts' then
+      if redis.call('EXISTS', A[3] .. 'unread_counts_v' .. string.sub(name, colon)) == 0 then
+        found[#found + 1] = name
+      end
+    elseif family == 'unread_counts_v' and (answer_of('HGET', name, '!') or '') < A[4] then
+      found[#found + 1] = name
+    end
+  end
+  for from = 1, #guards, FIELDS do
+    local held = redis.call('MGET', unpack(guards, from, math.min(from + FIELDS - 1, #guards)))
+    for i = 1, #held do
+      if not held[i] or held[i] < A[4] then found[#found + 1] = keys[from + i - 1] end
+    end
+  end
+  return found
+end
+
+-- KEYS those of each   ARGV number of arguments and arguments of each; the answers of all, one where all are the same
 local function each(one, width)
   return function(K, A)
-    local answers, at, once = {}, 1, {}
+    local answers, at = {}, 1
     for first = 1, #K, width do
       local last = at + tonumber(A[at])
-      answers[#answers + 1] = one({unpack(K, first, first + width - 1)}, {unpack(A, at + 1, last)}, once)
+      answers[#answers + 1] = one({unpack(K, first, first + width - 1)}, {unpack(A, at + 1, last)})
       at = last + 1
     end
-    return answers
+    return told(answers)
   end
 end
 
 -- One alone, and as many as a caller likes to have done before anybody else's command.
-local function register(name, one, width)
-  redis.register_function('@library@_' .. name, function(K, A) return one(K, A, {}) end)
-  redis.register_function('@library@_' .. name .. '_each', each(one, width))
+local function register(name, one, width, many)
+  redis.register_function('@library@_' .. name, one)
+  redis.register_function('@library@_' .. name .. '_each', many or each(one, width))
 end
 
 -- (`pairs` is not there while a library is loaded.)
 register('guard_make', guard_make, 1)
 register('recent_put', recent_put, 2)
 register('recent_delta', recent_delta, 2)
-register('value_put', value_put, 2)
+register('value_put', value_put, 2, value_put_each)
 register('unread_open', unread_open, 2)
 register('unread_fill', unread_fill, 2)
 register('unread_put', unread_put, 2)
@@ -306,3 +372,4 @@ register('typing_put', typing_put, 2)
 register('rate_put', rate_put, 2)
 register('state_swap', state_swap, 1)
 register('drop_older', drop_older, 2)
+redis.register_function('@library@_older', older)

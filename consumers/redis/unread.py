@@ -6,16 +6,16 @@ last, changes are noted in the guard only. A hash that exists is so complete at 
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from tailrace.consumers.redis.reading import Count, Reader, parts
+from tailrace.consumers.redis.reading import Count, Reader, UserCounts, parts
 from tailrace.consumers.redis.store import Argument, Call, Store
 from tailrace.projections.caches import Keys, Pair
 
 BIRTH_ROUNDS_MAX: Final = 8
 BIRTHS_AT_ONCE: Final = 2_000
-"""Users whose counts are read by one statement."""
+"""Users whose counts are read by one statement, unless the caller knows better."""
 CHANNELS_A_CALL_MAX: Final = 200
 """Channels of one user in one call of Redis (about 1 ms, during which it does nothing else)."""
 
@@ -41,7 +41,9 @@ class UnreadCounts:
         answers = await self._store.call(call for _, call in calls)
         return {user for (user, _), answer in zip(calls, answers, strict=True) if answer != b"OK"}
 
-    async def give_birth(self, reader: Reader, births: Mapping[Pair, int], *, anew: bool = False) -> set[Pair]:
+    async def give_birth(
+        self, reader: Reader, births: Mapping[Pair, int], *, anew: bool = False, at_once: int = BIRTHS_AT_ONCE
+    ) -> set[Pair]:
         """Make the hashes of these users complete; `anew` fills also those that are. Returns those that would not be.
 
         The caller has put the users down (and committed that) before.
@@ -51,7 +53,7 @@ class UnreadCounts:
             if not left:
                 break
             lost: set[Pair] = set()
-            for part in parts(sorted(left), BIRTHS_AT_ONCE):
+            for part in parts(sorted(left), at_once):
                 lost |= await self._round(reader, {user: births[user] for user in part}, anew=anew)
             left = lost
         return left
@@ -69,14 +71,12 @@ class UnreadCounts:
         async with reader.snapshot():
             counts = await reader.counts_of(cold)
             generation = f"{reader.generation:06d}"
-        filled = await self._store.call(self._fill(user, token, generation, counts[user]) for user in cold)
+        calls = (self._fill(user, token, generation, those) for user, those in zip(cold, counts, strict=True))
+        filled = await self._store.call(calls)
         return {user for user, answer in zip(cold, filled, strict=True) if answer != b"OK"}
 
-    def _fill(self, user: Pair, token: str, generation: str, counts: Sequence[Count]) -> Call:
-        arguments: list[Argument] = [token, generation]
-        for one in counts:
-            arguments += (one.channel_id, one.stamp, one.count)
-        return "unread_fill", self._pair(user), arguments
+    def _fill(self, user: Pair, token: str, generation: str, counts: UserCounts) -> Call:
+        return "unread_fill", self._pair(user), [token, generation, *counts]
 
     async def drop(self, births: Mapping[Pair, int]) -> None:
         """Drop the hashes of users whose counts are no longer kept, unless they were born again."""

@@ -22,6 +22,7 @@ from tailrace.projections.caches import (
 
 GUARD_KEPT: Final = timedelta(hours=1)
 """How long the guard of a living key outlives it: longer than any worker can be late and still have a connection."""
+GUARD_KEPT_MS: Final = GUARD_KEPT // timedelta(milliseconds=1)
 
 
 def members_calls(keys: Keys, members: Iterable[Members]) -> list[Call]:
@@ -43,13 +44,10 @@ def list_calls(keys: Keys, lists: Iterable[tuple[str, str, Sequence[str]]]) -> l
 
 def living_calls(keys: Keys, states: Iterable[LivingState]) -> list[Call]:
     """Calls that write or remove living keys; a key ends when its events say, however late it is written."""
-    kept_ms = GUARD_KEPT // timedelta(milliseconds=1)
-    calls: list[Call] = []
-    for state in states:
-        ends = milliseconds(state.expires_at)
-        arguments = (state.stamp, state.value or b"", "PXAT", ends, ends + kept_ms)
-        calls.append(("value_put", living_pair(keys, state.kind, state.key), arguments))
-    return calls
+    return [
+        ("value_put", living_pair(keys, kind, key), (stamp, value or b"", "PXAT", ends_ms, ends_ms + GUARD_KEPT_MS))
+        for kind, key, stamp, value, ends_ms in states
+    ]
 
 
 def living_pair(keys: Keys, kind: str, key: str) -> tuple[str, str]:

@@ -150,16 +150,42 @@ LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
 JOIN collab.channel_members m ON m.channel_id = k.channel_id AND m.is_active
 JOIN runtime.warm_users w ON w.user_id = m.user_id AND w.workspace_id = m.workspace_id
 
--- name: unread_bases_of_users
--- The same for every channel of these (user, workspace).
-SELECT m.channel_id::text AS channel_id, m.user_id::text AS user_id, m.workspace_id::text AS workspace_id,
-       m.is_active AND c.deleted_at IS NULL AS counts,
-       greatest(m.last_read_at, m.joined_at) + interval '1 microsecond' AS base,
-       coalesce(v.list_version, 0) + m.doc_version AS version
-FROM unnest($1::uuid[], $2::uuid[]) AS k (user_id, workspace_id)
-JOIN collab.channel_members m ON m.user_id = k.user_id AND m.workspace_id = k.workspace_id
-LEFT JOIN collab.channels c ON c.channel_id = m.channel_id
-LEFT JOIN runtime.channel_versions v ON v.channel_id = m.channel_id
+-- name: unread_of_users
+-- Every channel of these (user, workspace): its version; its members among them by the place they count from (those who
+-- do not count come last), as numbers in the order given, each with the membership's version; and its messages behind
+-- each of those places, by author. So a channel is looked up and scanned once, however many of them are in it.
+WITH memberships AS MATERIALIZED (
+    SELECT m.channel_id, k.number::int AS number, m.doc_version,
+           CASE WHEN m.is_active THEN greatest(m.last_read_at, m.joined_at) + interval '1 microsecond' END AS base
+    FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS k (user_id, workspace_id, number)
+    JOIN collab.channel_members m ON m.user_id = k.user_id AND m.workspace_id = k.workspace_id
+), channels AS MATERIALIZED (
+    SELECT channel_id, array_agg(number ORDER BY base, number) AS numbers,
+           array_agg(doc_version ORDER BY base, number) AS versions,
+           array_agg(base ORDER BY base, number) FILTER (WHERE base IS NOT NULL) AS bases
+    FROM memberships GROUP BY channel_id
+)
+SELECT k.channel_id::text AS channel_id, coalesce(v.list_version, 0) AS version, k.numbers, k.versions,
+       t.places, t.authors, t.counts
+FROM channels k
+LEFT JOIN collab.channels c ON c.channel_id = k.channel_id
+LEFT JOIN runtime.channel_versions v ON v.channel_id = k.channel_id
+LEFT JOIN LATERAL (
+    SELECT array_agg(b.place) AS places, array_agg(b.user_id::text) AS authors, array_agg(b.n) AS counts
+    FROM (
+        SELECT width_bucket(s.created_at, k.bases) AS place, s.user_id, count(*)::int AS n
+        FROM (
+            SELECT m.created_at, m.user_id FROM collab.messages m
+            WHERE m.channel_id = k.channel_id AND m.created_at >= k.bases[1]
+              AND NOT m.is_deleted AND m.message_type IN ('text', 'file', 'bot')
+            UNION ALL
+            SELECT a.created_at, a.user_id FROM collab.messages_archive a
+            WHERE a.channel_id = k.channel_id AND a.created_at >= k.bases[1]
+              AND NOT a.is_deleted AND a.message_type IN ('text', 'file', 'bot')
+        ) AS s
+        GROUP BY 1, 2
+    ) AS b
+) AS t ON c.deleted_at IS NULL
 
 -- name: unread_tails
 -- One scan a channel, from the furthest base on: messages between neighbouring bases, by author.
@@ -212,7 +238,7 @@ SELECT l.kind, l.key,
            ELSE jsonb_build_object(
                'last_seen', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
        END)::text END AS value,
-       l.expires_at
+       round(date_part('epoch', l.expires_at) * 1000000)::bigint / 1000 AS ends_ms
 FROM unnest($1::text[], $2::text[]) AS k (kind, key)
 JOIN runtime.living_keys l ON l.kind = k.kind AND l.key = k.key
 LEFT JOIN collab.users u ON u.user_id = l.user_id
@@ -322,79 +348,3 @@ RETURNING d.user_id::text AS user_id, d.workspace_id::text AS workspace_id, d.bi
 
 -- name: forget_living
 DELETE FROM runtime.living_keys WHERE expires_at < $1
-
--- ── filling everything ───────────────────────────────────────────────────────────────────────────────────────────
-
--- name: open_rebuild
-INSERT INTO runtime.cache_rebuilds (scope, scope_id, reason, owner, heartbeat_at) VALUES ($1, $2, $3, $4, now())
-ON CONFLICT DO NOTHING
-RETURNING generation
-
--- name: unfinished_rebuilds
-SELECT generation, scope, scope_id, reason, owner, stage, after_key, done, total, started_at,
-       heartbeat_at > now() - make_interval(secs => $1) AS is_held
-FROM runtime.cache_rebuilds WHERE finished_at IS NULL ORDER BY generation
-
--- name: take_rebuild
-UPDATE runtime.cache_rebuilds SET owner = $2, heartbeat_at = now()
-WHERE generation = $1 AND finished_at IS NULL AND (owner = $2 OR heartbeat_at < now() - make_interval(secs => $3))
-RETURNING stage, after_key, done, total
-
--- name: note_rebuild
-UPDATE runtime.cache_rebuilds SET stage = $3, after_key = $4, done = $5, total = coalesce($6, total), heartbeat_at = now()
-WHERE generation = $1 AND owner = $2 AND finished_at IS NULL
-RETURNING generation
-
--- name: finish_rebuild
-UPDATE runtime.cache_rebuilds SET finished_at = now() WHERE generation = $1 AND owner = $2
-
--- name: page_channels
--- Channels after $1 that any cache may hold; $2 narrows to a workspace.
-SELECT channel_id::text AS key FROM (
-    SELECT v.channel_id FROM runtime.channel_versions v
-    LEFT JOIN collab.channels c ON c.channel_id = v.channel_id
-    WHERE v.channel_id > $1::uuid AND ($2::uuid IS NULL OR c.workspace_id = $2
-        OR (c.channel_id IS NULL AND EXISTS (
-            SELECT FROM analytics.message_analytics a WHERE a.workspace_id = $2 AND a.channel_id = v.channel_id)))
-    ORDER BY v.channel_id LIMIT $3
-) AS page
-
--- name: page_warm
--- Users whose counts are kept, after workspace $1 and user $2; $3 narrows to a workspace. Those of one workspace stand
--- together, so that a page's users share channels: each is scanned once a page.
-SELECT user_id::text AS user_id, workspace_id::text AS workspace_id, birth
-FROM runtime.warm_users
-WHERE (workspace_id, user_id) > ($1::uuid, $2::uuid) AND ($3::uuid IS NULL OR workspace_id = $3)
-ORDER BY workspace_id, user_id LIMIT $4
-
--- name: page_readers
--- Everybody after $1 who may have unread messages, $3 users at a time.
-WITH page AS (
-    SELECT DISTINCT user_id FROM collab.channel_members
-    WHERE is_active AND workspace_id IS NOT NULL AND user_id > $1::uuid AND ($2::uuid IS NULL OR workspace_id = $2)
-    ORDER BY user_id LIMIT $3
-)
-SELECT DISTINCT m.user_id::text AS user_id, m.workspace_id::text AS workspace_id
-FROM page p JOIN collab.channel_members m ON m.user_id = p.user_id
-WHERE m.is_active AND m.workspace_id IS NOT NULL AND ($2::uuid IS NULL OR m.workspace_id = $2)
-ORDER BY 1, 2
-
--- name: page_living
-SELECT kind, key, expires_at FROM runtime.living_keys
-WHERE (kind, key) > ($1, $2) AND ($3::uuid IS NULL OR workspace_id = $3)
-ORDER BY kind, key LIMIT $4
-
--- name: newest_posts
--- Messages whose rate still shows. A scan of the whole table, once in a rebuild: an index by time is not worth what it
--- would cost every message.
-SELECT i.message_id FROM runtime.message_ids i
-WHERE i.canonical_id IS NULL AND i.posted_at > now() - interval '1 minute'
-  AND ($1::uuid IS NULL OR i.channel_id IN (SELECT c.channel_id FROM collab.channels c WHERE c.workspace_id = $1))
-
--- name: sizes
-SELECT (SELECT count(*) FROM runtime.channel_versions) AS channels,
-       (SELECT count(*) FROM runtime.warm_users) AS warm,
-       (SELECT count(*) FROM runtime.living_keys) AS living
-
--- name: warm_of_user
-SELECT user_id::text, workspace_id::text FROM runtime.warm_users WHERE user_id = $1::uuid

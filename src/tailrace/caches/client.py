@@ -15,12 +15,12 @@ from redis.exceptions import RedisError
 
 from tailrace.addresses import resolve
 from tailrace.caches.flights import Flights
-from tailrace.consumers.redis.reading import Count, Reader, Wanted
+from tailrace.consumers.redis.reading import Reader, UserCounts, Wanted
 from tailrace.consumers.redis.store import Store
 from tailrace.consumers.redis.values import living_pair
 from tailrace.consumers.redis.writing import CacheWriter, Clock, utc_now
 from tailrace.errors import UnreachableError
-from tailrace.projections.caches import Keys
+from tailrace.projections.caches import Keys, milliseconds
 from tailrace.settings import Settings
 
 log = structlog.get_logger()
@@ -100,7 +100,8 @@ class Caches:
         async def directly(reader: Reader) -> dict[str, Any] | None:
             async with reader.snapshot():
                 states = await reader.living([(kind, one)])
-            alive = [state.value for state in states if state.value and state.expires_at > self._clock()]
+            now_ms = milliseconds(self._clock())
+            alive = [state.value for state in states if state.value and state.ends_ms > now_ms]
             return orjson.loads(alive[0]) if alive else None
 
         found: dict[str, Any] | None = await self._through(key, read, Wanted(living={(kind, one)}), directly)
@@ -124,7 +125,7 @@ class Caches:
                 except (RedisError, UnreachableError, *_MAY_NOT_WRITE) as error:
                     log.warning("cache_not_filled", family="unread_counts", error=type(error).__name__)
                 async with reader.snapshot():
-                    return _shown((await reader.counts_of({user}))[user])
+                    return _shown((await reader.counts_of([user]))[0])
 
         try:
             state, found = await self._store.run([("HMGET", guard, "~", "="), ("HGETALL", counts)], [guard, counts])
@@ -181,8 +182,8 @@ def _counts(answer: Any) -> dict[str, int]:
     return {channel_id.decode(): int(count) for channel_id, count in pairs}
 
 
-def _shown(counts: list[Count]) -> dict[str, int]:
-    return {one.channel_id: one.count for one in counts if one.count}
+def _shown(counts: UserCounts) -> dict[str, int]:
+    return {str(channel_id): int(count) for channel_id, count in zip(counts[::3], counts[2::3], strict=True) if count}
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from tailrace.addresses import resolve
-from tailrace.consumers.redis.filling import NOBODY, PAGE_CHANNELS, PAGE_USERS, Filler, Rebuild
+from tailrace.consumers.redis.filling import NOBODY, PAGE_CHANNELS, Filler, Rebuild
 from tailrace.consumers.redis.lanes import OpenReader
 from tailrace.consumers.redis.reading import Reader, Wanted
 from tailrace.consumers.redis.state import CacheState
@@ -23,6 +23,9 @@ from tailrace.settings import Settings
 
 HELD_S: Final = 10.0
 """A rebuild whose owner has not been heard of for so long may be gone on with."""
+
+WARM_USERS: Final = 2_000
+"""Whose counts are filled at once."""
 
 Watch = Callable[[str, int, int], None]
 """Told (stage, keys done, keys expected)."""
@@ -101,7 +104,7 @@ async def _warm_channels(opened: Caches, workspace_id: str | None, watch: Watch)
 
 async def _warm_users(opened: Caches, workspace_id: str | None, watch: Watch) -> int:
     done, after = 0, NOBODY
-    while rows := await opened.reader.fetch("page_readers", after, workspace_id, PAGE_USERS):
+    while rows := await opened.reader.fetch("page_readers", after, workspace_id, WARM_USERS):
         births = await opened.reader.keep({(row["user_id"], row["workspace_id"]) for row in rows}, opened.clock())
         if await opened.writer.unread.give_birth(opened.reader, births):
             raise UnreachableError("Redis goes on losing unread counts while they are filled", fix="tailrace doctor")

@@ -133,7 +133,7 @@ async def test_a_rebuild_of_one_changes_that_one(filled: Cached, log: Log, scope
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages so small that several are worked on at every moment."""
-    for name in ("PAGE_CHANNELS", "PAGE_USERS", "PAGE_LIVING"):
+    for name in ("PAGE_CHANNELS", "PAGE_USERS", "PAGE_COUNTS", "PAGE_LIVING"):
         monkeypatch.setattr(filling, name, 1)
     monkeypatch.setattr(filling, "PAGE_NAMES", 50)
     monkeypatch.setattr(filling, "NAMES_KEPT_MAX", 50)
@@ -230,17 +230,19 @@ async def test_what_comes_while_everything_is_rebuilt_is_not_lost(cached: Cached
     assert cached.differences(log) == {}
 
 
-async def test_a_place_of_another_order_begins_its_stage_anew(filled: Cached, log: Log):
+@pytest.mark.parametrize(("family", "place"), [("unread_counts", "f" * 72), ("session", "session:ffffffff")])
+async def test_a_place_of_another_order_begins_its_stage_anew(filled: Cached, log: Log, family: str, place: str):
     await warm(filled.settings)
     await spoil(filled)
     await opened(filled)
     filled.models.execute(
-        "UPDATE runtime.cache_rebuilds SET stage = 1, after_key = repeat('f', 72),"
-        " heartbeat_at = now() - interval '1 minute' WHERE finished_at IS NULL"
-    )
+        "UPDATE runtime.cache_rebuilds SET stage = %s, after_key = %s,"
+        " heartbeat_at = now() - interval '1 minute' WHERE finished_at IS NULL",
+        STAGES.index("counts" if family == "unread_counts" else "living"), place,
+    )  # fmt: skip
     await rebuild(filled.settings)
 
-    assert "unread_counts" not in filled.differences(log)
+    assert family not in filled.differences(log)
 
 
 async def test_a_worker_of_an_older_generation_is_refused(filled: Cached):

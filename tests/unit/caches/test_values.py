@@ -11,6 +11,7 @@ from tailrace.projections.caches import (
     microseconds,
     minute_of,
     suffix_counts,
+    unread_behind,
     version_stamp,
 )
 from tailrace.schemas.event import Event
@@ -52,6 +53,14 @@ def test_counts_after_each_base():
         [7, 5, 0],
         {"ana": [3, 1, 0], "bo": [4, 4, 0]},
     )
+
+
+def test_unread_are_those_behind_a_members_place_that_are_not_its_own():
+    members = ["ana", "bo", "cy", "never"]
+    buckets = [(1, "cy", 1), (2, "ana", 2), (3, "bo", 4), (3, "cy", 8), (3, "guest", 16)]
+
+    assert unread_behind(members, *zip(*buckets, strict=True)) == [29, 26, 20, 0]
+    assert unread_behind(members, (), (), ()) == [0, 0, 0, 0]
 
 
 def folded(events: tuple[Event, ...]) -> list[Living]:
