@@ -273,12 +273,13 @@ local function typing_put(K, A)
   return 'OK'
 end
 
--- KEYS rate, set of late ids   ARGV count, end of the key (ms), ids that the count leaves out
+-- KEYS rate, set of imports' ids   ARGV count, end of the key (ms), end of the set, ids that the count leaves out
+-- A message that is itself past counts in a key that a newer one keeps, and may come before it.
 local function rate_put(K, A)
   if type_of(K[2]) ~= 'set' then redis.call('DEL', K[2]) end
-  if #A > 2 then
-    redis.call('SADD', K[2], unpack(A, 3))
-    redis.call('PEXPIREAT', K[2], A[2])
+  if #A > 3 then
+    redis.call('SADD', K[2], unpack(A, 4))
+    redis.call('PEXPIREAT', K[2], A[3])
   end
   local count, ends = tonumber(A[1]) + redis.call('SCARD', K[2]), tonumber(A[2])
   if type_of(K[1]) == 'string' then

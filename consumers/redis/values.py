@@ -10,6 +10,7 @@ from tailrace.consumers.redis.reading import LivingState, Members
 from tailrace.consumers.redis.store import Call
 from tailrace.projections.caches import (
     MEMBERS_TTL_S,
+    MINUTE,
     RATE_TTL,
     TYPING_TTL,
     Keys,
@@ -75,11 +76,12 @@ def typing_calls(
 
 
 def rate_calls(keys: Keys, rows: Iterable[asyncpg.Record], now: datetime) -> list[Call]:
-    """Calls that write `message_rate` for minutes that are not past yet."""
+    """Calls that write `message_rate` for minutes that a message may still keep."""
     calls: list[Call] = []
     for row in rows:
-        ends = row["last_at"] + RATE_TTL
-        if ends > now:
+        last_end = row["minute"] + MINUTE + RATE_TTL
+        if last_end > now:
             pair = keys.pair("message_rate", row["user_id"], row["channel_id"], str(minute_of(row["minute"])))
-            calls.append(("rate_put", pair, (row["n"], milliseconds(ends), *(row["imports"] or ()))))
+            ends = milliseconds(row["last_at"] + RATE_TTL), milliseconds(last_end)
+            calls.append(("rate_put", pair, (row["n"], *ends, *(row["imports"] or ()))))
     return calls

@@ -15,6 +15,7 @@ from read_models import Log, log_of
 SHUFFLES = 2
 NOW = datetime.now(UTC)
 ANA, BO, W1, C1 = (id_of(name) for name in ("ana", "bo", "w1", "c1"))
+LONG_AGO = {"created_at": "2019-01-01T00:00:00.000000Z"}
 
 
 def across_keys(log: Log, seed: int) -> Log:
@@ -208,7 +209,7 @@ async def test_messages_of_a_minute_are_counted_once_each(cached: Cached, told: 
     soon = (datetime.now(UTC) + timedelta(minutes=4)).replace(second=5)
     posts = [given.posted(f"m{n}", time=soon + timedelta(seconds=n)) for n in range(3)]
     retried = [given.posted(f"a{n}", time=soon, client_msg_id="x") for n in range(2)]
-    imported = given.posted("old", time=soon, created_at="2019-01-01T00:00:00.000000Z")
+    imported = given.posted("old", time=soon, **LONG_AGO)
     minute = str(int(soon.timestamp()) // 60)
 
     def counted() -> None:
@@ -217,19 +218,28 @@ async def test_messages_of_a_minute_are_counted_once_each(cached: Cached, told: 
     await told([given.channel("c1"), *posts, *retried, imported], counted)
 
 
-async def test_a_message_that_comes_late_counts_in_a_minute_that_a_newer_one_keeps(cached: Cached, given: Given):
+@pytest.mark.parametrize("late_created", [{}, LONG_AGO], ids=["late", "late import"])
+@pytest.mark.parametrize("newer_created", [{}, LONG_AGO], ids=["newer", "newer import"])
+async def test_a_message_that_comes_late_counts_in_a_minute_that_a_newer_one_keeps(
+    cached: Cached, given: Given, newer_created: dict[str, str], late_created: dict[str, str]
+):
     if (second := datetime.now(UTC).second) >= 45:
         await asyncio.sleep(60 - second)  # the newer one is past at the end of the next minute
     minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
-    newer, late = given.posted("m1", time=minute + timedelta(seconds=55)), given.posted("m2", time=minute)
+    newer = given.posted("m1", time=minute + timedelta(seconds=55), **newer_created)
+    late = given.posted("m2", time=minute, **late_created)
     cached.clear()
     await cached.fill()
     log = log_of([in_world(e) for e in (given.channel("c1"), newer, late)], cached.settings)
     log = appended_now(log, datetime.now(UTC))
+    name = f"{cached.prefix}message_rate:{ANA}:{C1}:{int(minute.timestamp()) // 60}"
     await cached.apply(log[:2])
     await cached.apply(log[2:])
+    assert cached.redis.get(name) == "2"
+    assert 0 < cached.redis.ttl(name) <= 55
 
-    name = f"{cached.prefix}message_rate:{ANA}:{C1}:{int(minute.timestamp()) // 60}"
+    cached.empty()
+    await cached.fill()
     assert cached.redis.get(name) == "2"
     assert 0 < cached.redis.ttl(name) <= 55
 
