@@ -25,6 +25,9 @@ LIVING_TTL: Final[Mapping[str, timedelta]] = {
     "presence": timedelta(seconds=300),
 }
 
+CHANNEL_AT: Final[Mapping[str, int]] = {"typing": 0, "message_rate": 1}
+"""Families that carry no stamp, and which of the ids in their keys is the channel's."""
+
 LIVING_KEPT: Final = timedelta(days=1)
 """How long the row of a living key outlives it; its guard in Redis must end before."""
 
@@ -53,6 +56,11 @@ class Keys:
     def _ids(self, tag: str, rest: tuple[str, ...]) -> str:
         shown = f"{{{tag}}}" if self.cluster else tag
         return ":".join((shown, *rest)) if rest else shown
+
+    def channel_of(self, name: str) -> str:
+        """Channel that a key of `typing` or `message_rate` is about."""
+        family, *ids = name.removeprefix(self.prefix).split(":")
+        return ids[CHANNEL_AT[family]].strip("{}")
 
     @property
     def state(self) -> str:

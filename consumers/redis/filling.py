@@ -6,7 +6,6 @@ the new generation. The row also says how far it is: whoever finds it abandoned 
 worked on several at once (`lanes.py`); the row says what is done with everything before it.
 """
 
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Final
 from tailrace.consumers.redis.lanes import Lanes, OpenReader, lanes
 from tailrace.consumers.redis.pages import PageWriter, Range
 from tailrace.consumers.redis.reading import Reader, Wanted, births_of, parts
-from tailrace.consumers.redis.writing import CacheWriter, Clock
+from tailrace.consumers.redis.writing import CacheWriter, Clock, literal
 from tailrace.errors import UnreachableError
 from tailrace.projections.caches import NO_EVENT
 
@@ -188,7 +187,7 @@ class Filler:
         names: list[bytes] = []
         steps = 0
         store, prefix = self._writer.store, self._writer.keys.prefix
-        async with aclosing(store.scan_older(f"{_literal(prefix)}*", prefix, rebuild.generation)) as pages:
+        async with aclosing(store.scan_older(f"{literal(prefix)}*", prefix, rebuild.generation)) as pages:
             async for some in pages:
                 names += some
                 steps += 1
@@ -209,9 +208,4 @@ class Filler:
         return names
 
     def _names(self) -> AsyncGenerator[list[bytes], None]:
-        return self._writer.store.scan(f"{_literal(self._writer.keys.prefix)}*")
-
-
-def _literal(prefix: str) -> str:
-    """A prefix as a glob pattern that matches nothing else."""
-    return re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix)
+        return self._writer.store.scan(f"{literal(self._writer.keys.prefix)}*")

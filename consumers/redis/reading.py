@@ -161,6 +161,10 @@ class Reader:
         if dirty.erased or dirty.memberships:
             dirty.members |= {channel_id for channel_id, _ in dirty.pairs}
 
+    async def without_workspace(self, channels: Collection[str]) -> set[str]:
+        """Those of these channels whose workspace is deleted."""
+        return {row[0] for row in await self.fetch("channels_without_workspace", list(channels))} if channels else set()
+
     async def _expand_messages(self, dirty: Dirty) -> None:
         about = dirty.about_lists | dirty.about_counts
         if about:

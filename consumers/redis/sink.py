@@ -106,6 +106,8 @@ class RedisSink:
             typing=newest_typing(batch.events, now),
         )
         await self.writer.refresh(reader, wanted, expand=expansion)
+        if expansion.dirty.deleted_workspaces:
+            await self.writer.remove_workspaces(reader, expansion.dirty.deleted_workspaces)
         if await self.writer.unread.give_birth(reader, births):
             raise UnreachableError("Redis goes on losing unread counts while they are written", fix="tailrace doctor")
         self._generation = max(self._generation, reader.generation)

@@ -1,6 +1,8 @@
 """Brings keys up to date: reads them in one snapshot, writes them stamped, again where a guard was missing."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -10,7 +12,7 @@ from tailrace.consumers.redis.store import Call, Store
 from tailrace.consumers.redis.unread import UnreadCounts
 from tailrace.consumers.redis.values import living_calls, members_calls, rate_calls, typing_calls
 from tailrace.errors import UnreachableError
-from tailrace.projections.caches import Keys, Pair
+from tailrace.projections.caches import CHANNEL_AT, Keys, Pair
 
 ROUNDS_MAX: Final = 6
 """Times that a key without a guard is read and written again."""
@@ -75,10 +77,38 @@ class CacheWriter:
         keys = ((one.kind, one.key) for one in living)
         again.living = await self.refused(dict(zip(keys, living_calls(self.keys, living), strict=True)))
         now = self._clock()
-        await self.store.call(rate_calls(self.keys, rates, now) + typing_calls(self.keys, wanted.typing, rates, now))
+        brief = rate_calls(self.keys, rates, now) + typing_calls(self.keys, wanted.typing, rates, now)
+        await self.store.call(brief)
+        await self._remove_orphans(reader, [str(call[1][0]) for call in brief])
         return again, cold
+
+    async def remove_workspaces(self, reader: Reader, workspaces: Collection[str]) -> None:
+        """Remove `typing` and `message_rate` of those of these workspaces that are deleted.
+
+        They carry no stamps. Whoever deletes looks for them once PostgreSQL knows of it, and whoever writes one asks
+        PostgreSQL afterwards: so one of the two finds what was written meanwhile.
+        """
+        channels = {str(row[0]) for row in await reader.fetch("channels_of_workspaces", list(workspaces))}
+        if not await reader.without_workspace(channels):
+            return
+        for family, place in CHANNEL_AT.items():
+            async with aclosing(self.store.scan(f"{literal(self.keys.prefix)}{family}{':*' * (place + 2)}")) as pages:
+                async for page in pages:
+                    names = [name.decode(errors="replace") for name in page]
+                    await self._remove_orphans(reader, [one for one in names if self.keys.channel_of(one) in channels])
+
+    async def _remove_orphans(self, reader: Reader, names: Sequence[str]) -> None:
+        """Remove those of these keys of `typing` and `message_rate` whose workspace is deleted."""
+        gone = await reader.without_workspace({self.keys.channel_of(name) for name in names})
+        those = [name for name in names if self.keys.channel_of(name) in gone]
+        await self.store.run([("DEL", name) for name in those], those)
 
     async def refused(self, calls: Mapping[Any, Call]) -> set[Any]:
         """Names of those calls that met no guard."""
         answers = await self.store.call(calls.values())
         return {name for name, answer in zip(calls, answers, strict=True) if answer == b"AGAIN"}
+
+
+def literal(prefix: str) -> str:
+    """A prefix as a glob pattern that matches nothing else."""
+    return re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix)

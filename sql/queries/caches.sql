@@ -32,6 +32,18 @@ SELECT channel_id FROM collab.channel_members WHERE workspace_id = ANY ($1::uuid
 UNION
 SELECT channel_id FROM analytics.message_analytics WHERE workspace_id = ANY ($1::uuid[])
 
+-- name: channels_without_workspace
+-- Those of these channels whose workspace is deleted. A channel that nobody has described is known by its members or
+-- by its messages.
+SELECT k.channel_id::text AS channel_id
+FROM unnest($1::uuid[]) AS k(channel_id)
+JOIN collab.workspaces w ON w.workspace_id = coalesce(
+    (SELECT c.workspace_id FROM collab.channels c WHERE c.channel_id = k.channel_id),
+    (SELECT s.workspace_id FROM collab.channel_members s WHERE s.channel_id = k.channel_id AND s.workspace_id IS NOT NULL
+     LIMIT 1),
+    (SELECT m.workspace_id FROM collab.messages m WHERE m.channel_id = k.channel_id LIMIT 1))
+WHERE w.deleted_at IS NOT NULL
+
 -- name: memberships_of_people
 SELECT m.channel_id, m.user_id FROM collab.channel_members m WHERE m.user_id = ANY ($1::uuid[])
 

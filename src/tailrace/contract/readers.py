@@ -59,7 +59,7 @@ _BY_NAME: Final[Mapping[str, Readers]] = {
     "workspace.updated": _WORKSPACE,
     "workspace.deleted": _readers(
         "workspaces workspace_members channel_members channels",
-        "session connection presence channel_members recent_messages unread_counts",
+        "session connection presence typing message_rate channel_members recent_messages unread_counts",
         "messages files users",
         "notifications",
     ),

@@ -59,7 +59,7 @@ def fold_caches(events: Sequence[Event], tables: dict[str, Table], now: datetime
             "connection": _living(log, gone, "connection", "connection.opened", "connection.closed", now),
             "presence": _presence(log, gone, now),
             "typing": _typing(log, now),
-            "message_rate": _rates(log, now),
+            "message_rate": _rates(log, gone, now),
         }
     )
 
@@ -198,10 +198,12 @@ def _newest(events: Iterable[Event]) -> datetime | None:
     return max((event.time for event in events), default=None)
 
 
-def _rates(log: Log, now: datetime) -> Keys:
+def _rates(log: Log, gone: _Gone, now: datetime) -> Keys:
     """Postings that made a message, by the minute of their event time; aliases and repeats count nowhere (59)."""
     found: defaultdict[Key, list[datetime]] = defaultdict(list)
     for event in Postings(log).posted.values():
+        if event.data["workspace_id"] in gone.workspaces:
+            continue
         minute = str(int(event.time.timestamp()) // 60)
         found[event.data["user_id"], event.data["channel_id"], minute].append(event.time)
     keys: Keys = {}

@@ -14,7 +14,7 @@ from read_models import Log, log_of
 
 SHUFFLES = 2
 NOW = datetime.now(UTC)
-ANA, BO, W1, C1 = (id_of(name) for name in ("ana", "bo", "w1", "c1"))
+ANA, BO, W1, C1, C2 = (id_of(name) for name in ("ana", "bo", "w1", "c1", "c2"))
 LONG_AGO = {"created_at": "2019-01-01T00:00:00.000000Z"}
 
 
@@ -56,6 +56,10 @@ def ago(**delta: float) -> str:
 
 def session(given: Given, user_id: str = "ana", session_id: str = "s1", **more: Any) -> CloudEvent:
     return given.started(session_id, user_id, time=NOW - timedelta(hours=1), **more)
+
+
+def typing(given: Given, user_id: str, channel_id: str, time: datetime) -> CloudEvent:
+    return given.event("typing.started", channel_id=channel_id, user_id=user_id, time=time)
 
 
 def room(given: Given, *users: str) -> list[CloudEvent]:
@@ -133,6 +137,25 @@ async def test_a_deleted_channel_or_workspace_has_no_keys(cached: Cached, told: 
         assert unread(cached) == 0
 
     await told(story, gone)
+
+
+@pytest.mark.parametrize("described", ["c1 c2", ""])
+async def test_39_typing_and_rates_go_with_their_workspace_and_stay_away(
+    cached: Cached, told: Any, given: Given, described: str
+):
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    rooms = [given.channel(c, workspace_id=c.replace("c", "w")) for c in described.split()]
+    before = [given.posted("m1", time=soon, **LONG_AGO), typing(given, "bo", "c1", soon)]
+    after = [given.posted("m2", time=soon), typing(given, "cy", "c1", soon)]
+    neighbours = given.posted("m3", channel_id="c2", workspace_id="w2", time=soon), typing(given, "bo", "c2", soon)
+
+    def gone() -> None:
+        kept = [name.removeprefix(cached.prefix) for name in cached.redis.scan_iter(match=f"{cached.prefix}*:*")]
+        found = {name for name in kept if name.startswith(("typing:", "message_rate:"))}
+        minute = int(soon.timestamp()) // 60
+        assert found == {f"typing:{C2}:{BO}", f"message_rate:{ANA}:{C2}:{minute}"}
+
+    await told([*rooms, *before, *neighbours, given.workspace_deleted(), *after], gone)
 
 
 async def test_50_the_list_is_the_newest_hundred_by_creation_and_is_refilled(cached: Cached, told: Any, given: Given):
