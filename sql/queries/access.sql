@@ -18,11 +18,10 @@ LEFT JOIN collab.channels c ON c.channel_id = m.channel_id
 WHERE m.user_id = $2 AND m.is_active AND coalesce(c.workspace_id, m.workspace_id) = $1 AND c.deleted_at IS NULL
 
 -- name: companions
--- People who share a channel with the user.
-SELECT DISTINCT o.user_id::text FROM collab.channel_members m
-JOIN collab.channel_members o ON o.channel_id = m.channel_id AND o.is_active
-WHERE m.user_id = $2 AND m.workspace_id = $1 AND m.is_active
-LIMIT $3
+-- Active members of these channels.
+SELECT DISTINCT o.user_id::text FROM collab.channel_members o
+WHERE o.channel_id = ANY ($1::uuid[]) AND o.is_active
+LIMIT $2
 
 -- name: people_called
 -- Members of the workspace, former ones too, by id, username or display name.

@@ -100,8 +100,8 @@ class Directory:
         return Access(workspace_id, user_id, row["timezone"], tuple(sorted(r[0] for r in channels)), is_guest)
 
     async def companions(self, access: Access) -> list[str]:
-        """Ids of the people a guest knows."""
-        return [r[0] for r in await self._fetch("companions", access.workspace_id, access.user_id, COMPANIONS_MAX)]
+        """Ids of the people a guest knows: those of the channels that the guest may search."""
+        return [r[0] for r in await self._fetch("companions", list(access.channel_ids), COMPANIONS_MAX)]
 
     async def people(self, access: Access, person: Person) -> list[str]:
         """Ids of the people meant. Raises `NotFoundError`, with a name that looks like it."""

@@ -73,6 +73,13 @@ async def test_people_by_the_beginning_of_a_name_and_for_guests_only_those_they_
     assert await find("gus", "an", kind=Kind.PEOPLE) == {"ana"}
 
 
+async def test_a_deleted_channel_acquaints_nobody(find: Finder, given: Given):
+    await find.story.searched.models.apply([find.story.more(given.channel("dm", "deleted"))])
+
+    assert await find("gus", "an", kind=Kind.PEOPLE) == set()
+    assert await find("gus") == set()
+
+
 async def test_36_a_change_of_privacy_holds_at_once(find: Finder, given: Given):
     private = given.channel("open", "updated", channel_type="private")
     public = given.channel("closed", "updated", channel_type="public")
