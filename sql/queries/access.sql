@@ -52,9 +52,22 @@ CROSS JOIN LATERAL (
 WHERE i.message_id = ANY ($1::uuid[]) AND NOT m.is_deleted
 
 -- name: still_files
+-- Live ones that the user ($3) uploaded, or that a visible message in one of these channels ($4) shares.
 SELECT f.file_id::text FROM collab.files f
 WHERE f.workspace_id = $1 AND f.file_id = ANY ($2::uuid[]) AND f.deleted_at IS NULL
   AND f.virus_scan_status IS DISTINCT FROM 'infected' AND (f.expires_at IS NULL OR f.expires_at > now())
+  AND (f.uploader_id = $3 OR EXISTS (
+      SELECT FROM collab.message_files s
+      JOIN runtime.message_ids i ON i.message_id = s.message_id
+      CROSS JOIN LATERAL (
+          SELECT m.is_deleted FROM collab.messages m WHERE m.message_id = i.message_id AND m.created_at = i.created_at
+          UNION ALL
+          SELECT a.is_deleted FROM collab.messages_archive a
+          WHERE a.message_id = i.message_id AND a.created_at = i.created_at
+          LIMIT 1
+      ) AS m
+      WHERE s.file_id = f.file_id AND s.channel_id = ANY ($4::uuid[]) AND NOT m.is_deleted
+  ))
 
 -- name: still_members
 SELECT m.user_id::text FROM collab.workspace_members m

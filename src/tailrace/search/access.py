@@ -133,7 +133,8 @@ class Directory:
         if kind == "messages":
             return {r[0] for r in await self._fetch("still_visible", ids)}
         if kind == "files":
-            return {r[0] for r in await self._fetch("still_files", access.workspace_id, ids)}
+            asked = access.workspace_id, ids, access.user_id, list(access.channel_ids)
+            return {r[0] for r in await self._fetch("still_files", *asked)}
         users = [name.partition(":")[2] for name in ids]
         found = await self._fetch("still_members", access.workspace_id, users)
         return {f"{access.workspace_id}:{r[0]}" for r in found}

@@ -67,6 +67,22 @@ async def test_files_where_they_are_shared_and_for_who_uploaded_them(find: Finde
     assert await find("ana", "final type:pdf", kind=Kind.FILES) == {"f1"}
 
 
+async def test_a_file_that_is_shared_no_more_is_found_by_nobody_else_at_once(find: Finder, given: Given):
+    await find.story.tell(given.joined("bo", "closed"))
+    ends = given.shared("f1", "m2", "unshared", channel_id="closed"), given.about("deleted", "m2", channel_id="closed")
+    again = given.shared("f1", "m2", channel_id="closed")
+    assert await find("bo", kind=Kind.FILES) == {"f1"}
+
+    await find.story.searched.models.apply([find.story.more(ends[0])])
+    assert await find("bo", kind=Kind.FILES) == set()
+    assert await find("ana", kind=Kind.FILES) == {"f1"}
+
+    await find.story.searched.models.apply([find.story.more(again)])
+    assert await find("bo", kind=Kind.FILES) == {"f1"}
+    await find.story.searched.models.apply([find.story.more(ends[1])])
+    assert await find("bo", kind=Kind.FILES) == set()
+
+
 async def test_people_by_the_beginning_of_a_name_and_for_guests_only_those_they_know(find: Finder):
     assert await find("ana", "b", kind=Kind.PEOPLE) == {"bo"}
     assert await find("gus", "b", kind=Kind.PEOPLE) == set()
