@@ -13,11 +13,13 @@ from tailrace.settings import Settings
 PREFIX = "TAILRACE_"
 TEST_PREFIX = "TAILRACE_TEST_"
 """Read by the test suite, not by the settings."""
+BESIDE_SETTINGS = frozenset({"TAILRACE_ACTOR", "TAILRACE_OUTBOX_DSN"})
+"""Read by the audit log and by the outbox's commands, not by the settings."""
 
 
 def known_names() -> set[str]:
-    """Every environment variable the settings read, e.g. `TAILRACE_KAFKA__TOPIC_PREFIX`."""
-    return set(_names(Settings, PREFIX))
+    """Every environment variable that is read: the settings', e.g. `TAILRACE_KAFKA__TOPIC_PREFIX`, and others'."""
+    return {*_names(Settings, PREFIX)} | BESIDE_SETTINGS
 
 
 def unknown_names(environment: Mapping[str, str], folder: Path) -> list[tuple[str, str | None]]:

@@ -5,7 +5,9 @@ from tailrace.stack.names import known_names, unknown_names
 
 def test_nested_names_and_files_of_secrets_are_known():
     assert {
+        "TAILRACE_ACTOR",
         "TAILRACE_DATA_DIR",
+        "TAILRACE_OUTBOX_DSN",
         "TAILRACE_KAFKA__TOPIC_PREFIX",
         "TAILRACE_POSTGRES__DSN",
         "TAILRACE_POSTGRES__DSN_FILE",
