@@ -86,11 +86,13 @@ def duration(seconds: float | None) -> str | None:
 
 
 def footer(found: Sequence["ProjectionStatus"]) -> str:
-    """How many there are, which need attention, and of when it is."""
+    """How many there are, which need attention, how many events were refused, and of when it is."""
     bad = [one.name for one in found if one.state in ATTENTION]
     paused = [one.name for one in found if one.is_paused]
     parts = [f"{len(bad)} need{'s' if len(bad) == 1 else ''} attention ({', '.join(bad)})"] if bad else []
     parts += [f"{len(paused)} paused ({', '.join(paused)})"] if paused else []
+    letters = sum(one.position.dead_letters for one in found)
+    parts += [f"{letters:,} dead letter{'' if letters == 1 else 's'}"] if letters else []
     needs = " · ".join(parts or ["all is well"])
     asof = max((one.now for one in found), default=None)
     when = "" if asof is None else f" · data as of {asof.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
@@ -110,3 +112,5 @@ def print_projections(found: Sequence["ProjectionStatus"]) -> None:
     for one in found:
         if hint := HINTS.get(one.state):
             note(f"hint  {hint.format(name=one.name)}")
+    if any(one.position.dead_letters for one in found):
+        note("hint  tailrace dlq ls")

@@ -38,6 +38,8 @@ def waiting(seconds: float, number: int = 0, *, events: float | None = 90) -> di
     return {("collab.activity", number): Waiting(52, NOW - timedelta(seconds=seconds), happened)}
 
 
+WHOLE = ProjectionPosition("search", 1, (partition(),), 0, 0)
+AS_OF = "data as of 2026-11-20T12:04:31Z"
 PAUSED = Control("paused", "reindex", "ana", NOW)
 
 
@@ -110,7 +112,7 @@ def test_the_watch_draws_the_table_its_halts_and_its_time():
     assert lines[1].endswith('paused by ana: "reindex"')
     assert lines[3:] == [
         "search: collab.activity/0 halted (H_RETENTION): offset 52 is gone",
-        "2 projections · 1 needs attention (search) · 1 paused (search) · data as of 2026-11-20T12:04:31Z",
+        f"2 projections · 1 needs attention (search) · 1 paused (search) · 2 dead letters · {AS_OF}",
     ]
 
 
@@ -122,7 +124,12 @@ def test_the_watch_says_why_there_is_nothing_to_draw():
 
 
 def test_when_all_is_well_the_footer_says_so():
-    assert footer([status()]) == "1 projection · all is well · data as of 2026-11-20T12:04:31Z"
+    assert footer([status(position=WHOLE)]) == f"1 projection · all is well · {AS_OF}"
+
+
+def test_all_is_not_well_while_events_are_refused():
+    refused = status(position=replace(WHOLE, dead_letters=23_466))
+    assert footer([refused]) == f"1 projection · 23,466 dead letters · {AS_OF}"
 
 
 @pytest.mark.parametrize(
