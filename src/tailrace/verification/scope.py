@@ -100,10 +100,13 @@ class Selection:
         self._channels: set[str] = set()
         self._users: set[str] = set()
         self._units: set[str] = set()
-        if scope.workspace is None and scope.partition is None:
+        self._around_key: set[str] = set()
+        if scope.workspace is None and scope.partition is None and scope.key is None:
             return
         for event in events:
             data = event.data
+            if scope.key is not None and data.get("message_id") == scope.key and data.get("channel_id"):
+                self._around_key.add(data["channel_id"])
             if scope.workspace is not None and data.get("workspace_id") == scope.workspace:
                 self._channels |= {data[name] for name in ("channel_id",) if data.get(name)}
                 self._users |= {data[name] for name in ("user_id",) if data.get(name)}
@@ -135,14 +138,21 @@ class Selection:
             if self.has(spec.key, key, dict(zip(spec.columns, values[width:], strict=True)) if row is None else row):
                 yield values
 
-    def has(self, names: tuple[str, ...], key: Key, row: Mapping[str, Any]) -> bool:
-        """Whether a row is in the scope; `names` are those of the key's parts."""
+    def lists_key(self, channel: str) -> bool:
+        """Whether the scope's key is a message of this channel, and so may be in what lists its messages."""
+        return channel in self._around_key
+
+    def has(self, names: tuple[str, ...], key: Key, row: Mapping[str, Any], *, lists_key: bool = False) -> bool:
+        """Whether a row is in the scope; `names` are those of the key's parts.
+
+        What lists many things (`lists_key`) is in it for the key of each.
+        """
         scope = self.scope
         if scope.is_everything:
             return True
         ids = {**row, **dict(zip(names, key, strict=False))}
         return (
-            (scope.key is None or _is_key(scope.key, key))
+            (scope.key is None or lists_key or _is_key(scope.key, key))
             and (scope.channel is None or _is_of_channel(scope.channel, ids))
             and (scope.workspace is None or self._is_of_workspace(scope.workspace, ids))
             and (scope.partition is None or self._is_of_partition(scope.partition[0], ids))

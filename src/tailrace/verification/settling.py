@@ -88,7 +88,8 @@ class RedisStore:
         family, (key, one) = name.removeprefix(PREFIX), item
         value = shown(family, one) if isinstance(one, Found) else one.value
         is_about_ids = family in {"session", "connection"} and isinstance(value, dict)
-        return selection.has(IDS[family], key, value if is_about_ids else {})
+        lists_key = family == "recent_messages" and selection.lists_key(key[0])
+        return selection.has(IDS[family], key, value if is_about_ids else {}, lists_key=lists_key)
 
     def compare(self, name: str, wanted: Mapping[Key, Any], found: Iterable[Item], now: datetime) -> TableReport:
         """See `compare_family`."""

@@ -9,7 +9,9 @@ import pytest
 from tailrace.errors import UsageError
 from tailrace.verification.compare import Difference, TableReport
 from tailrace.verification.explaining import explain
+from tailrace.verification.fold_caches import Expected
 from tailrace.verification.scope import EVERYTHING, Scope, Selection, partition_of, share_of
+from tailrace.verification.settling import RedisStore
 from tailrace.verification.tables import TABLES
 
 SPECS = {table.name: table for table in TABLES}
@@ -38,6 +40,15 @@ def test_a_channel_a_key_a_partition_and_a_workspace_take_their_own(log: list[An
     assert messages(log, folded, Scope(workspace="w1")) == {"m1", "m2"}
     assert messages(log, folded, Scope(workspace="w1", channel="c2")) == {"m2"}
     assert messages(log, folded, Scope(workspace="w2")) == set()
+
+
+def test_the_key_of_a_message_takes_the_list_it_stands_in_and_not_its_channel(log: list[Any], folded: Fold):
+    store, selection = RedisStore(None), Selection(Scope(key="m1"), log)  # type: ignore[arg-type]  # no key is read
+    absent = Expected(None)
+    assert store.is_in(selection, "redis.recent_messages", (("c1",), absent))
+    assert not store.is_in(selection, "redis.recent_messages", (("c2",), absent))
+    assert not store.is_in(selection, "redis.channel_members", (("c1",), absent))
+    assert messages(log, folded, Scope(key="m1")) == {"m1"}
 
 
 def test_a_sample_takes_whole_channels_and_always_the_same(log: list[Any], folded: Fold):
