@@ -8,6 +8,7 @@ import typer
 from tailrace.cli.output import Output, OutputOption, note, print_json, print_table, stderr
 
 if TYPE_CHECKING:
+    from tailrace.verification.compare import Difference
     from tailrace.verification.scope import Scope
     from tailrace.verification.verify import Verification
 
@@ -108,7 +109,7 @@ def _print(outcome: "Verification") -> None:
     for name, report in outcome.reports.items():
         shown = report.differences[:PRINTED_MAX]
         if shown:
-            cells = [[_cell(one.key), _cell(one.expected), _cell(one.found), _events(one.events)] for one in shown]
+            cells = [[_cell(one.key), *map(_cell, _apart(one)), _events(one.events)] for one in shown]
             title = f"{name}: {len(shown)} of {report.count:,}"
             print_table(["KEY", "EXPECTED", "FOUND", "EVENTS"], cells, title=title)
     for name, count in outcome.unsettled.items():
@@ -122,6 +123,34 @@ def _events(events: Sequence[Mapping[str, Any]]) -> str | None:
     """The last events of one difference, as places in the log to look at with `peek` or `trace`."""
     last = [f"{one['topic']}/{one['partition']}@{one['offset']} {one['type']}" for one in events[-EVENTS_PRINTED_MAX:]]
     return "\n".join(last) or None
+
+
+def _apart(one: "Difference") -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What is expected and found, of lists and mappings only the parts that differ: they stand beyond `CELL_MAX`."""
+    if one.expected is None or one.found is None:
+        return one.expected, one.found
+    expected, found = dict(one.expected), dict(one.found)
+    for name in expected.keys() & found.keys():
+        expected[name], found[name] = parts_apart(expected[name], found[name])
+    return expected, found
+
+
+def parts_apart(expected: Any, found: Any) -> tuple[Any, Any]:
+    """Two values without what both hold: of mappings by name, of lists as mappings by place."""
+    if isinstance(expected, list) and isinstance(found, list):
+        return parts_apart(dict(enumerate(expected)), dict(enumerate(found)))
+    if not (isinstance(expected, dict) and isinstance(found, dict)):
+        return expected, found
+    both = {
+        name: parts_apart(expected[name], found[name])
+        for name in expected
+        if name in found and expected[name] != found[name]
+    }
+    only = [{name: value for name, value in one.items() if name not in other} for one, other in
+            ((expected, found), (found, expected))]  # fmt: skip
+    return {name: one for name, (one, _) in both.items()} | only[0], {
+        name: other for name, (_, other) in both.items()
+    } | only[1]
 
 
 def _cell(row: dict[str, Any] | None) -> str | None:
