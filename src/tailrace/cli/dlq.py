@@ -146,7 +146,7 @@ def ls(
     )
     note(_summary(counted))
     if page.after:
-        note(f"more  tailrace dlq ls --after {page.after}")
+        note(f"more  the same with --after {page.after}")
 
 
 def _gather(settings: Settings) -> None:

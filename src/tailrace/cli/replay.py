@@ -164,7 +164,8 @@ def plan_command(  # noqa: PLR0913, PLR0917 - every option is an argument
         return
     said = plan.estimate
     rows: list[list[Any]] = [[place, count] for place, count in said["by_partition"].items()]
-    print_table(["PARTITION", "RECORDS"], rows, title=f"Plan {plan.plan_id} (valid 30 min, nothing changed yet)")
+    note(f"Plan {plan.plan_id} (valid 30 min, nothing changed yet)")
+    print_table(["PARTITION", "RECORDS"], rows)
     print_table(["TABLE", "ROWS COMPARED"], [[name, count] for name, count in said["rows"].items()])
     note(
         f"{said['records']:,} records, {said['bytes'] / MIB:,.1f} MiB · about {said['seconds']:,.0f} s ·"

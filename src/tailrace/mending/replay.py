@@ -97,7 +97,7 @@ def repair(settings: Settings, work: Work, watch: Watch = lambda _step: None) ->
             with _dropping(settings, job.job_id):
                 done = _mend(settings, work, job.job_id, _Told(pulse, watch))
             outcome.update(done.document())
-        entry.after = done.document()
+        entry.after = done.document() | ({"dry_run": True} if work.dry_run else {})
         return done
 
 
