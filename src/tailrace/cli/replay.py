@@ -251,5 +251,7 @@ def _print(outcome: "Outcome", output: Output, *, dry_run: bool) -> None:
         note(f"{name}: {count:,} {'differ' if dry_run else 'written anew'}")
     verb = "differ" if dry_run else "mended"
     note(f"{tables.rows:,} rows {verb}; {outcome.stores.left:,} differences left in caches and search")
+    if outcome.stores.left:
+        note("hint  tailrace verify search redis; then tailrace indices rebuild, tailrace caches repair")
     if tables.rows and not dry_run:
         note(f'undo  tailrace replay undo {outcome.job_id} --reason "…"')
