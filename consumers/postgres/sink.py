@@ -51,8 +51,8 @@ SET LOCAL enable_seqscan = off
 
 _RETRYABLE = (
     asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError, asyncpg.UniqueViolationError, asyncpg.CheckViolationError,
-    asyncpg.InvalidCachedStatementError, asyncpg.InsufficientResourcesError, asyncpg.OperatorInterventionError,
+    asyncpg.QueryCanceledError, asyncpg.UniqueViolationError, asyncpg.InvalidCachedStatementError,
+    asyncpg.InsufficientResourcesError, asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError, asyncpg.InternalClientError, OSError, TimeoutError,
 )  # fmt: skip
@@ -62,8 +62,10 @@ def is_retryable(error: BaseException) -> bool:
     """Whether the same transaction may well succeed when tried again.
 
     A unique violation is: two channels posted one id at the same moment, and the retry sees the other. So is a check
-    violation: "no partition of relation found" after somebody detached a month.
+    violation that names no constraint: "no partition of relation found" after somebody detached a month.
     """
+    if isinstance(error, asyncpg.CheckViolationError):
+        return getattr(error, "constraint_name", None) is None
     return isinstance(error, _RETRYABLE)
 
 

@@ -96,6 +96,20 @@ async def test_an_exception_in_a_fold_is_one_dead_letter_and_its_neighbours_are_
     assert row["subject"] == "c1"
 
 
+async def test_what_a_constraint_forbids_is_one_dead_letter_and_its_neighbours_are_applied(
+    told: Told, given: Given, models: ReadModels
+):
+    models.execute("ALTER TABLE collab.messages ADD CONSTRAINT polite CHECK (content <> 'rude')")
+    try:
+        bad = given.posted("m1", content="rude")
+        outcome = await told(given.posted("m0"), bad, given.posted("m2"))
+    finally:
+        models.execute("ALTER TABLE collab.messages DROP CONSTRAINT polite")
+    assert (outcome.faults, outcome.refused) == (1, 1)
+    assert told.letters() == [("E_STORE", bad["id"], 1)]
+    assert models.execute("SELECT count(*) FROM collab.messages")[0]["count"] == 2
+
+
 async def test_mended_and_come_again_it_is_applied_before_all_that_waited(
     told: Told, given: Given, models: ReadModels, broken: Any
 ):
