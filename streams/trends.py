@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
+from tailrace.projections.emoji import canonical_emoji
 from tailrace.schemas.catalogue import PREFIX
 from tailrace.schemas.decode import decode
 from tailrace.schemas.envelope import CONTENT_TYPE
@@ -84,7 +85,7 @@ class Trends:
             return
         pane.users.add(data["user_id"])
         if event.type == "collab.reaction.added":
-            pane.reactions.add((data["message_id"], data["user_id"], data["emoji"]))
+            pane.reactions.add((data["message_id"], data["user_id"], canonical_emoji(data["emoji"])))
         else:
             # A retry under another id is the same message (rule M).
             client_msg_id = data["client_msg_id"]

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Final
 
 from tailrace.schemas.event import Event
+from tailrace.verification.fold_emoji import canonical
 from tailrace.verification.fold_log import FreeRow, Row, Table
 
 MINUTE_S: Final = 60
@@ -54,7 +55,7 @@ def _in_time(partition: Iterable[Event]) -> tuple[dict[tuple[str, str], list[Hit
             client = data["client_msg_id"]
             what = "message", f"{data['user_id']} {client}" if client else data["message_id"]
         elif name == "reaction.added":
-            what = "reaction", f"{data['message_id']} {data['user_id']} {data['emoji']}"
+            what = "reaction", f"{data['message_id']} {data['user_id']} {canonical(data['emoji'])}"
         else:
             continue
         time = event.time.timestamp()

@@ -109,6 +109,17 @@ def test_a_repeat_changes_nothing():
     assert final(finish(once)) == final(finish(twice))
 
 
+def test_one_reaction_under_several_names_counts_once():
+    life = Life(1, begins=BASE, step_s=1, channels=1)
+    channel, message = life.channels[0], life.posted(life.channels[0])["data"]["message_id"]
+    data = {"message_id": message, "user_id": life.people[0]}
+    work = Trends()
+    for offset, emoji in enumerate(("👍", "+1", ":ThumbsUp:", "👍🏽", "❤️", "❤")):
+        work.fold(record(life.event("reaction.added", channel, emoji=emoji, **data), offset))
+
+    assert set(final(finish(work)).values()) == {(0, 3, 1)}
+
+
 def test_a_minute_is_in_one_five_and_twelve_windows():
     pane = int(datetime(2026, 11, 20, 12, 7, tzinfo=UTC).timestamp())
     windows = list(windows_with("c", pane))

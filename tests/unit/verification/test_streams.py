@@ -201,6 +201,14 @@ def test_a_retry_counts_once_in_a_window_that_holds_both():
     assert {row["messages"] for row in trends(logged([first, again])).values()} == {1}
 
 
+def test_one_reaction_under_two_names_counts_once():
+    life = Life(0, begins=BEGINS, step_s=1, channels=1)
+    data = {"message_id": MESSAGE, "user_id": ANA}
+    log = [life.event("reaction.added", life.channels[0], emoji=emoji, **data) for emoji in ("👍", "thumbsup")]
+
+    assert {row["reactions"] for row in trends(logged(log)).values()} == {1}
+
+
 def windows(*records: tuple[int, int]) -> Windows:
     """Records of one window: sequence and messages."""
     found = Windows()
