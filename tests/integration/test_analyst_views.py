@@ -242,6 +242,22 @@ async def test_every_stay_in_a_channel_is_told_whatever_ended_it(models: ReadMod
     ]  # fmt: skip
 
 
+async def test_a_stay_ends_with_the_first_removal_after_it_began(models: ReadModels, given: Given, apply: Apply):
+    await apply(
+        given.hired("bo", time="2026-10-01 10:00"), given.hired("cy", time="2026-10-01 10:00"), given.channel(),
+        given.joined("bo", time="2026-11-01 10:00"), given.joined("cy", time="2026-11-01 10:00"),
+        given.removed("bo", time="2026-11-03 10:00"), given.hired("bo", time="2026-11-05 10:00"),
+        given.removed("bo", time="2026-11-07 10:00"),
+        given.removed("cy", time="2026-11-03 11:00"), given.left("cy", time="2026-11-08 10:00"),
+    )  # fmt: skip
+
+    history = "SELECT user_id, left_at::date::text, is_active FROM analytics.channel_members_history ORDER BY user_id"
+    growth = "SELECT day_utc::text, joins, leaves, members_end FROM analytics.channel_growth ORDER BY 1"
+
+    assert rows(models, history) == [("bo", "2026-11-03", False), ("cy", "2026-11-03", False)]
+    assert rows(models, growth) == [("2026-11-01", 2, 0, 2), ("2026-11-03", 0, 2, 0)]
+
+
 async def test_a_channel_grows_by_its_stays(models: ReadModels, given: Given, apply: Apply):
     await apply(
         given.channel(), given.joined("ana", time="2026-11-01 10:00"), given.joined("bo", time="2026-11-01 10:00"),
