@@ -40,7 +40,10 @@ FIELDS: Final[Mapping[str, str]] = {
     "client_msg_id": "The client's own id of a message: a retry within 7 days with the same one is the same message.",
     "config": "Settings of the app's own shape; never secrets.",
     "content": "The text. NUL characters and lone surrogates are stored as U+FFFD.",
-    "created_at": "When the message was written; fixes its place in the channel and does not change.",
+    "created_at": (
+        "When the message was written; fixes its place in the channel and does not change. Of a notification that an "
+        "edit raised: when it was edited."
+    ),
     "custom_status": "Free text beside the status.",
     "device_type": "Any word, such as `desktop`.",
     "domain": "The company's domain.",
@@ -83,7 +86,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "thumbnails": "Where to find previews, of the producer's own shape.",
     "timezone": "IANA name; an unknown one counts as UTC.",
     "user_id": "The user it is about or who did it.",
-    "window_seconds": "Length of the window.",
+    "window_seconds": "Length of the window: 60 and 300 begin every minute, 3600 every five minutes.",
     "window_start": "Begin of the window, by event time.",
     "workspace_id": "The workspace.",
 }
