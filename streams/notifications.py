@@ -142,6 +142,7 @@ class Notifications:
         primary = _primary(channel, event)
         if primary is not None:
             channel.aliases[message_id] = primary
+            _gather(channel, message_id, _root(channel, message_id, primary) or primary)
             return self._early_edits(channel, event)
         root = _root(channel, message_id, data["thread_id"])
         post = Post(
@@ -152,6 +153,7 @@ class Notifications:
             groups=_groups(data["content"]),
         )
         channel.posts[message_id] = post
+        _gather(channel, message_id, root or message_id)
         wanted: dict[str, Kind] = {}
         if root is not None:
             wanted |= dict.fromkeys(channel.threads.get(root, ()), Kind.THREAD_REPLY)
@@ -243,13 +245,25 @@ def _primary(channel: Channel, event: Event) -> str | None:
 
 
 def _root(channel: Channel, message_id: str, thread_id: str | None) -> str | None:
+    """The top of the thread as far as it is known by now: what was above a parent may have come after it."""
     if thread_id is None:
         return None
-    thread_id = channel.aliases.get(thread_id, thread_id)
-    if thread_id == message_id:
+    top = channel.aliases.get(thread_id, thread_id)
+    if top == message_id:
         return None
-    parent = channel.posts.get(thread_id)
-    return thread_id if parent is None or parent.root is None else parent.root
+    seen = {message_id}
+    while (parent := channel.posts.get(top)) is not None and parent.root is not None:
+        if top in seen:
+            break  # a cycle has no top
+        seen.add(top)
+        top = channel.aliases.get(parent.root, parent.root)
+    return top
+
+
+def _gather(channel: Channel, message_id: str, root: str) -> None:
+    """Who answered a message before it came, answered in the thread that it turns out to belong to."""
+    if message_id != root and (early := channel.threads.pop(message_id, None)):
+        channel.threads.setdefault(root, set()).update(early)
 
 
 def _groups(content: str) -> frozenset[str]:

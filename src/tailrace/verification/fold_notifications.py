@@ -126,12 +126,14 @@ class _Channel:
             postings = self._postings[data["user_id"], client]
             same = [one for one in postings if abs(one.time - event.time) < CLIENT_MSG_ID_WINDOW]
             if same:
-                self._message_of[message_id] = same[-1].data["message_id"]
+                first = self._message_of[message_id] = same[-1].data["message_id"]
+                self._rename(message_id, self._root(message_id, first) or first)
                 return
             postings.append(event)
         self._message_of[message_id] = message_id
         root = self._root(message_id, data["thread_id"])
         self.messages[message_id] = _Message(data["user_id"], root, event)
+        self._rename(message_id, root or message_id)
         wanted = dict.fromkeys(self._writers[root] if root else (), REPLY)
         wanted |= dict.fromkeys(data["mentions"], MENTION)
         self._writers[root or message_id].append(data["user_id"])
@@ -160,7 +162,19 @@ class _Channel:
         known = self._message_of.get(thread_id, thread_id)
         if known == message_id:
             return None
-        return (self.messages[known].root or known) if known in self.messages else known
+        passed = [message_id]
+        while known in self.messages and known not in passed:
+            passed.append(known)
+            above = self.messages[known].root
+            if above is None:
+                break
+            known = self._message_of.get(above, above)
+        return known
+
+    def _rename(self, name: str, root: str) -> None:
+        """Writers under a name that nobody knew yet are those of the thread that it now proves to be in."""
+        if name != root:
+            self._writers[root] += self._writers.pop(name, [])
 
     def _is_direct(self) -> bool:
         profile = latest(self._profiles)

@@ -110,6 +110,23 @@ def test_a_reply_is_for_the_author_of_the_thread_and_earlier_repliers(given):
     ]
 
 
+@pytest.mark.parametrize(
+    "late",
+    [{"message": "m2", "user": "bo", "thread_id": "m1"}, {"message": "m2", "user": "ana", "client_msg_id": "c1"}],
+    ids=["a reply", "another id of the root"],
+)
+def test_a_thread_is_whole_once_what_was_in_the_middle_has_come(given, late):
+    members = [member(given, user) for user in ("ana", "bo", "cy", "di")]
+    posts = [post(given, client_msg_id="c1"), post(given, "m3", "cy", thread_id="m2"), post(given, **late)]
+    last = post(given, "m4", "di", thread_id="m3")
+
+    heard = [one for one in raised([*members, *posts, last]) if one[0] == "m4"]
+
+    assert heard == [
+        ("m4", user, "thread_reply") for user in ("ana", "bo", "cy") if user in ("ana", "cy", late["user"])
+    ]
+
+
 def test_who_is_mentioned_in_a_reply_hears_once_as_mentioned(given):
     members = [member(given, user) for user in ("ana", "bo")]
 
