@@ -1,11 +1,12 @@
 """How long the caches take to be filled from PostgreSQL, and what a reader sees meanwhile.
 
-Usage: .venv/bin/python bench/redis_rebuild.py [--keys 1000000] [--messages 20] [--profile]
+Usage: .venv/bin/python bench/redis_rebuild.py [--keys 1000000] [--messages 20] [--aof] [--profile]
 
 Makes a database of its own on the servers that the settings name, and keys under a prefix of its own; both go at the
 end. The worker's filler then fills everything twice, as a worker does: into a Redis that has none of these keys, and in
 place over a full one, whose sampled keys are spoilt first. A process of its own reads a random key every few
-milliseconds with plain redis. Keys are those that readers see; each has a guard beside it.
+milliseconds with plain redis. Keys are those that readers see; each has a guard beside it. Redis writes no append-only
+file meanwhile, as docs/caches.md has it for caches; `--aof` leaves it as it is.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import random
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from statistics import quantiles
@@ -229,6 +230,18 @@ class Cpu:
 
 
 @contextmanager
+def without_file(url: str) -> Iterator[None]:
+    """No append-only file meanwhile."""
+    with redis.Redis.from_url(url) as client:
+        before = client.config_get("appendonly")["appendonly"]
+        client.config_set("appendonly", "no")
+        try:
+            yield
+        finally:
+            client.config_set("appendonly", before)
+
+
+@contextmanager
 def profiled(profiler: cProfile.Profile | None) -> Iterator[None]:
     if profiler:
         profiler.enable()
@@ -274,6 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--messages", type=int, default=20, help="in each channel")
+    parser.add_argument("--aof", action="store_true", help="leave Redis its append-only file, if it writes one")
     parser.add_argument("--profile", action="store_true", help="print the functions that take most time")
     arguments = parser.parse_args()
     configure_logging(LogSettings(level="error"))
@@ -295,7 +309,10 @@ def main() -> None:
             f" {bench.company.workspaces} workspaces, made in {time.perf_counter() - started:.0f} s",
             flush=True,
         )
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            nullcontext() if arguments.aof else without_file(resolve(base).redis),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.run(run(bench, cProfile.Profile() if arguments.profile else None))
         bench.close()
     finally:
