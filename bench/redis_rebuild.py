@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import cProfile
 import multiprocessing
-import os
 import pstats
 import random
 import resource
@@ -31,14 +30,11 @@ import redis
 import uvloop
 from cached_company import Company, expected, found, is_same, names_of, shown
 from measuring import backend_cpu_s
-from psycopg import sql
-from pydantic import SecretStr
+from own_caches import own_caches
 
 from tailrace.addresses import resolve
 from tailrace.consumers.redis.caretaker import Caretaker
-from tailrace.operations.database import connection
-from tailrace.operations.migrations import migrate
-from tailrace.settings import LogSettings, RedisSettings, Settings, load_settings
+from tailrace.settings import LogSettings, Settings
 from tailrace.telemetry import configure_logging, tune_garbage_collector
 
 SAMPLE = 300
@@ -291,17 +287,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print the functions that take most time")
     arguments = parser.parse_args()
     configure_logging(LogSettings(level="error"))
-    base = load_settings()
-    name = f"bench_rebuild_{os.getpid()}"
-    dsn = resolve(base).postgres
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        settings = base.model_copy(deep=True)
-        settings.postgres.dsn = SecretStr(f"{dsn.rpartition('/')[0]}/{name}")
-        settings.redis = RedisSettings(url=base.redis.url, key_prefix=f"{name}:", cluster=base.redis.cluster)
-        with connection(settings) as conn:
-            migrate(conn, settings)
+    with own_caches("rebuild") as settings:
         started = time.perf_counter()
         bench = Bench(settings, Company.of_keys(arguments.keys, arguments.messages))
         print(
@@ -310,22 +296,11 @@ def main() -> None:
             flush=True,
         )
         with (
-            nullcontext() if arguments.aof else without_file(resolve(base).redis),
+            nullcontext() if arguments.aof else without_file(resolve(settings).redis),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(run(bench, cProfile.Profile() if arguments.profile else None))
         bench.close()
-    finally:
-        _clean_up(dsn, name, resolve(base).redis)
-
-
-def _clean_up(dsn: str, name: str, redis_url: str) -> None:
-    with redis.Redis.from_url(redis_url) as client:
-        names = list(client.scan_iter(match=f"{name}:*", count=5_000))
-        for start in range(0, len(names), 5_000):
-            client.unlink(*names[start : start + 5_000])
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ Loaders get the same decoded events and encode the same JSON.
 import argparse
 import asyncio
 import json
-import os
 import random
 import resource
 import time
@@ -24,9 +23,8 @@ from statistics import median
 from typing import Any
 
 import orjson
-import psycopg
 import uvloop
-from pydantic import SecretStr
+from own_caches import own_caches
 
 from tailrace.addresses import resolve
 from tailrace.consumers.batch import Batch, Record, TopicPartition
@@ -34,12 +32,10 @@ from tailrace.consumers.batches import add_records
 from tailrace.consumers.postgres.sink import PostgresSink
 from tailrace.consumers.redis.reading import Reader
 from tailrace.consumers.redis.sink import RedisSink
-from tailrace.operations.database import connection
-from tailrace.operations.migrations import migrate
 from tailrace.projections.caches import rfc3339
 from tailrace.projections.registry import POSTGRES, REDIS
 from tailrace.schemas.catalogue import key_of, topic_of
-from tailrace.settings import RedisSettings, Settings, load_settings
+from tailrace.settings import Settings
 from tailrace.telemetry import tune_garbage_collector
 
 PARTITIONS = 8
@@ -262,32 +258,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=40_000)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    base = load_settings()
-    name = f"bench_caches_{os.getpid()}"
-    dsn = resolve(base).postgres
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-    try:
-        settings = base.model_copy(deep=True)
-        settings.postgres.dsn = SecretStr(f"{dsn.rpartition('/')[0]}/{name}")
-        settings.redis = RedisSettings(url=base.redis.url, key_prefix=f"{name}:", cluster=base.redis.cluster)
-        with connection(settings) as conn:
-            migrate(conn, settings)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(settings, arguments.events, arguments.runs))
-    finally:
-        _clean_up(dsn, name, resolve(base).redis)
-
-
-def _clean_up(dsn: str, name: str, redis_url: str) -> None:
-    import redis
-
-    with redis.Redis.from_url(redis_url) as client:
-        names = list(client.scan_iter(match=f"{name}:*", count=5_000))
-        for start in range(0, len(names), 5_000):
-            client.unlink(*names[start : start + 5_000])
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    with own_caches("caches") as settings, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings, arguments.events, arguments.runs))
 
 
 if __name__ == "__main__":

@@ -239,17 +239,7 @@ SELECT l.kind, l.key,
        l.version + coalesce(u.doc_version, 0) + coalesce(w.doc_version, 0) + coalesce(s.doc_version, 0) AS version,
        CASE WHEN l.began_at IS NULL OR l.is_ended OR u.erased_at IS NOT NULL OR w.deleted_at IS NOT NULL
               OR (l.kind <> 'presence' AND s.last_removed_at >= l.began_at) THEN NULL
-       ELSE (l.value || CASE l.kind
-           WHEN 'session' THEN jsonb_build_object(
-               'user_id', l.user_id, 'workspace_id', l.workspace_id,
-               'created_at', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-               'last_activity', to_char(l.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-           WHEN 'connection' THEN jsonb_build_object(
-               'user_id', l.user_id, 'workspace_id', l.workspace_id,
-               'connected_at', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-           ELSE jsonb_build_object(
-               'last_seen', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-       END)::text END AS value,
+       ELSE runtime.living_value(l.kind, l.value, l.user_id, l.workspace_id, l.began_at, l.last_at)::text END AS value,
        round(date_part('epoch', l.expires_at) * 1000000)::bigint / 1000 AS ends_ms
 FROM unnest($1::text[], $2::text[]) AS k (kind, key)
 JOIN runtime.living_keys l ON l.kind = k.kind AND l.key = k.key

@@ -65,8 +65,8 @@ WHERE m.is_active AND m.workspace_id IS NOT NULL AND ($2::uuid IS NULL OR m.work
 ORDER BY 1, 2
 
 -- name: page_living
--- The user with whom a page of $2 living keys ends that begins after user $1 (null: with the first). What comes to be before that place is
--- written by the batch that it comes with.
+-- The user with whom a page of $2 living keys ends that begins after user $1 (null: with the first). What comes to be
+-- before that place is written by the batch that it comes with.
 SELECT (array_agg(user_id))[count(*)::int]::text AS user_id, count(*) AS keys FROM (
     SELECT user_id FROM runtime.living_keys
     WHERE user_id >= coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') AND user_id IS DISTINCT FROM $1
@@ -93,22 +93,13 @@ WHERE user_id >= coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') AND 
 LIMIT $5
 
 -- name: living_of_range
--- `living` for all of the users after $1 (null: from the first on) up to $2; $3 narrows to a workspace. Joined as sets: neighbours of an index.
+-- `living` for all of the users after $1 (null: from the first on) up to $2; $3 narrows to a workspace. Joined as sets:
+-- neighbours of an index.
 SELECT l.kind, l.key,
        l.version + coalesce(u.doc_version, 0) + coalesce(w.doc_version, 0) + coalesce(s.doc_version, 0) AS version,
        CASE WHEN l.began_at IS NULL OR l.is_ended OR u.erased_at IS NOT NULL OR w.deleted_at IS NOT NULL
               OR (l.kind <> 'presence' AND s.last_removed_at >= l.began_at) THEN NULL
-       ELSE (l.value || CASE l.kind
-           WHEN 'session' THEN jsonb_build_object(
-               'user_id', l.user_id, 'workspace_id', l.workspace_id,
-               'created_at', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-               'last_activity', to_char(l.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-           WHEN 'connection' THEN jsonb_build_object(
-               'user_id', l.user_id, 'workspace_id', l.workspace_id,
-               'connected_at', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-           ELSE jsonb_build_object(
-               'last_seen', to_char(l.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-       END)::text END AS value,
+       ELSE runtime.living_value(l.kind, l.value, l.user_id, l.workspace_id, l.began_at, l.last_at)::text END AS value,
        round(date_part('epoch', l.expires_at) * 1000000)::bigint / 1000 AS ends_ms
 FROM runtime.living_keys l
 LEFT JOIN (

@@ -214,6 +214,8 @@ class Day:
             assert [job.state for job in desk.list_jobs()] == ["done"] * 4
         said = {(entry.command, entry.reason, entry.outcome) for entry in entries(self.live)}
         assert {("replay", REASON, "done"), ("repair", REASON, "done"), ("replay undo", "it was right", "done")} <= said
+        repairs = [entry.after for entry in entries(self.live) if entry.command == "repair"]
+        assert sorted("dry_run" in after for after in repairs) == [False, True]
         left = self.conn.execute("SELECT count(*) FROM pg_namespace WHERE nspname ~ '_v[0-9]+$'").fetchone()
         assert left == (0,)
 

@@ -136,21 +136,19 @@ def _apart(one: "Difference") -> tuple[dict[str, Any] | None, dict[str, Any] | N
 
 
 def parts_apart(expected: Any, found: Any) -> tuple[Any, Any]:
-    """Two values without what both hold: of mappings by name, of lists as mappings by place."""
+    """Two values without what is the same in both: of mappings by name, of lists as mappings by place."""
+    from tailrace.verification.compare import same
+
     if isinstance(expected, list) and isinstance(found, list):
-        return parts_apart(dict(enumerate(expected)), dict(enumerate(found)))
+        expected, found = dict(enumerate(expected)), dict(enumerate(found))
     if not (isinstance(expected, dict) and isinstance(found, dict)):
         return expected, found
-    both = {
-        name: parts_apart(expected[name], found[name])
-        for name in expected
-        if name in found and expected[name] != found[name]
-    }
-    only = [{name: value for name, value in one.items() if name not in other} for one, other in
-            ((expected, found), (found, expected))]  # fmt: skip
-    return {name: one for name, (one, _) in both.items()} | only[0], {
-        name: other for name, (_, other) in both.items()
-    } | only[1]
+    only_expected = {name: value for name, value in expected.items() if name not in found}
+    only_found = {name: value for name, value in found.items() if name not in expected}
+    for name in expected:
+        if name in found and not same(expected[name], found[name]):
+            only_expected[name], only_found[name] = parts_apart(expected[name], found[name])
+    return only_expected, only_found
 
 
 def _cell(row: dict[str, Any] | None) -> str | None:

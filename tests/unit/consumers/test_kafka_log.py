@@ -66,8 +66,8 @@ class Breaking:
 GOOD, BROKEN = KafkaPartition("t", 0), KafkaPartition("t", 1)
 
 
-def record(offset: int) -> ConsumerRecord:
-    return ConsumerRecord("t", 0, offset, 0, 1, b"k", b"v", None, 1, 1, ())
+def record(offset: int, key: bytes = b"k") -> ConsumerRecord:
+    return ConsumerRecord("t", 0, offset, 0, 1, key, b"v", None, 1, 1, ())
 
 
 async def test_what_a_broken_batch_of_another_partition_took_with_it_is_read_again():
@@ -92,3 +92,16 @@ def test_a_record_is_astray_where_the_partitioner_of_now_would_not_put_its_key()
     assert any(is_astray(key, home, 5) for key, home in homes.items())  # partitions were added
     assert not is_astray(None, 1, 3)
     assert not is_astray(b"k", 1, 0)
+
+
+async def test_records_say_whether_they_are_astray():
+    keys = [f"channel {number}".encode() for number in range(20)]
+
+    class Mixed(Breaking):
+        async def getmany(self, **_: object) -> dict[KafkaPartition, list[ConsumerRecord]]:
+            return {GOOD: [record(offset, key) for offset, key in enumerate(keys)]}
+
+    found = (await KafkaLog(Mixed()).fetch(10, 100))[TopicPartition("t", 0)]
+
+    assert [one.is_astray for one in found] == [is_astray(key, 0, 2) for key in keys]
+    assert {one.is_astray for one in found} == {False, True}

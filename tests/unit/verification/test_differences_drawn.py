@@ -19,3 +19,7 @@ def test_of_a_list_only_the_places_that_differ_are_shown():
 def test_values_of_different_kinds_are_shown_whole():
     assert parts_apart({"a": 1}, None) == ({"a": 1}, None)
     assert parts_apart("Done", "ALTERED") == ("Done", "ALTERED")
+
+
+def test_true_in_the_place_of_one_is_shown():
+    assert parts_apart({"a": True, "b": 1.0}, {"a": 1, "b": 1}) == ({"a": True}, {"a": 1})

@@ -1,0 +1,1 @@
+DROP FUNCTION runtime.living_value(text, jsonb, uuid, uuid, timestamptz, timestamptz);
