@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.consumers.log import Offsets, OnAssigned, OnRevoked
@@ -46,7 +46,12 @@ class MemoryLog:
         wanted = list(partitions)
         return dict.fromkeys(wanted, 0), {tp: self._ends[tp] for tp in wanted}
 
-    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+    async def fetch(
+        self,
+        wait_ms: int,
+        records_max: int,
+        of: Collection[TopicPartition] | None = None,  # noqa: ARG002 - cannot choose
+    ) -> dict[TopicPartition, list[Record]]:
         found: dict[TopicPartition, list[Record]] = {}
         deadline = time.perf_counter() + wait_ms / 1000
         while not self.reading_since or self._at == len(self._records):

@@ -5,7 +5,7 @@ No deserializers (one that raises loses the good records before it), `auto_offse
 Kafka's own offset.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -146,16 +146,21 @@ class KafkaLog:
             {TopicPartition(tp.topic, tp.partition): offset for tp, offset in ends.items()},
         )
 
-    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
-        """Records of several partitions, each in order; empty after `wait_ms` without any.
+    async def fetch(
+        self, wait_ms: int, records_max: int, of: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, list[Record]]:
+        """Records of several partitions, each in order; empty after `wait_ms` without any. With `of` only of these.
 
         Raises `OutOfRangeError`, `BrokenLogError` and `LogUnreachableError`; no record is lost by any of them. Raises
         `ConsumerError` where the client will never fetch again: the process must end.
         """
         if self._has_died():
             raise ConsumerError("the Kafka client has stopped reading", fix="restart the worker")
+        wanted = self._assigned(of) if of is not None else []
+        if of is not None and not wanted:
+            return {}  # taken from us; to ask for no partition would be to ask for all
         try:
-            found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=records_max)
+            found = await self._consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=records_max)
         except OffsetOutOfRangeError as error:
             raise OutOfRangeError(frozenset(TopicPartition(tp.topic, tp.partition) for tp in error.args[0])) from error
         except NoOffsetForPartitionError:

@@ -1,6 +1,6 @@
 """What the runtime asks of a log."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from tailrace.consumers.batch import Record, TopicPartition
@@ -38,10 +38,14 @@ class Log(Protocol):
         """First offset and end offset of each partition. Raises `LogUnreachableError`."""
         ...
 
-    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+    async def fetch(
+        self, wait_ms: int, records_max: int, of: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, list[Record]]:
         """Records of several partitions, each in order; empty after `wait_ms` without any.
 
-        Raises `OutOfRangeError`, `BrokenLogError` and `LogUnreachableError`; no record is lost by any of them.
+        `of` are those whose records can be taken at once, all if it is None: a log that can choose gives nothing of the
+        others now. Raises `OutOfRangeError`, `BrokenLogError`
+        and `LogUnreachableError`; no record is lost by any of them.
         """
         ...
 

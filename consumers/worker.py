@@ -1,14 +1,15 @@
 """The consumer runtime: claim, fetch, decode, apply, in bounded steps.
 
 One loop fetches and decodes, one for each lane applies, so that decoding the next batch overlaps with the store's work
-on this one, and one lane's folding with the store's work on another's. A partition keeps to one lane, so its records
-stay in order; lanes are to each other what two workers with partitions of their own are. A partition is read only after
-its progress was claimed, and each claim has an epoch: a batch that was decoded under an older claim is dropped, not
-applied.
+on this one, and one lane's folding with the store's work on another's. What is in hand of a partition is in one lane,
+so its records stay in order; lanes are to each other what two workers with partitions of their own are. A partition is
+read only after its progress was claimed, and each claim has an epoch: a batch that was decoded under an older claim is
+dropped, not applied.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,7 +20,7 @@ from tailrace.consumers.batches import Reader, add_records
 from tailrace.consumers.control import UNCONTROLLED, Control
 from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.errors import BrokenLogError, HaltError, LogUnreachableError, OutOfRangeError
-from tailrace.consumers.lanes import Gathered, Lane
+from tailrace.consumers.lanes import Gathered, Lane, home, takeable_of
 from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position, damaged
 from tailrace.consumers.sink import Sink
@@ -30,6 +31,7 @@ from tailrace.settings import WorkerSettings
 log = structlog.get_logger()
 
 IDLE_WAIT_MS = 200
+SHORT_WAIT_MS = 10
 RECLAIM_WAIT_S = 1.0
 HALTED_WAIT_S = 5.0
 """After so long a halted partition is looked at again: somebody may have lifted the halt."""
@@ -128,6 +130,8 @@ class Worker:
             Lane(sink, Applier(sink, self.settings, self._lost), self.settings.batches_in_flight_max)
             for sink in (self.sink, *self.more_sinks)
         ]
+        self._room = asyncio.Event()
+        """A lane took a batch, or is done with one."""
         self._draining = False
         self._committed_at = 0.0
         self._held = False
@@ -180,7 +184,7 @@ class Worker:
     async def _drain(self) -> None:
         """Wait until what is decoded is applied. What is not in time stays in the log; nothing of it was applied."""
         try:
-            joined = asyncio.gather(*(lane.queue.join() for lane in self._lanes))
+            joined = asyncio.gather(*(lane.join() for lane in self._lanes))
             await asyncio.wait_for(joined, self.settings.drain_timeout_s)
         except TimeoutError:
             log.warning("drain_timed_out")
@@ -270,8 +274,7 @@ class Worker:
             self._go_on()
             await self._claim()
             batches = self._woken() or await self._next_batches()
-            for_lanes = ((lane, [batch for of, batch in batches if of is lane]) for lane in self._lanes)
-            await asyncio.gather(*(lane.queue.put(mine) for lane, mine in for_lanes if mine))
+            await asyncio.gather(*(lane.put(mine) for lane, mine in batches.items()))
             self._check_stall()
 
     async def _stand(self) -> None:
@@ -294,30 +297,41 @@ class Worker:
         """Let go on what waits behind these refused events, by partition; nothing else must hold it any more."""
         self._wakes |= refused
 
-    def _lane_of(self, partition: TopicPartition) -> Lane:
-        """The partition's lane. Topics whose batches stand alone share one: they would only wait for each other."""
-        alone = self._shorts[partition.topic] in self.sink.alone
-        return self._lanes[0 if alone else partition.partition % len(self._lanes)]
+    def _is_alone(self, partition: TopicPartition) -> bool:
+        return self._shorts[partition.topic] in self.sink.alone
 
-    def _woken(self) -> list[tuple[Lane, Batch]]:
+    def _woken(self) -> dict[Lane, list[Batch]]:
         """Batches without records, behind all that is decoded: they move no position, and go on with what waited."""
         wakes, self._wakes = self._wakes, {}
-        woken: list[tuple[Lane, Batch]] = []
+        woken: dict[Lane, list[Batch]] = {}
         for tp, ids in wakes.items():
             if (reading := self._reading.get(tp)) is not None and not self._draining:
                 span = Span(reading.claim.epoch, reading.position, reading.position, None, None, None)
-                woken.append((self._lane_of(tp), Batch(spans={tp: span}, wake=ids)))
+                lane = home(self._lanes, tp, alone=self._is_alone(tp))
+                woken.setdefault(lane, []).append(Batch(spans={tp: span}, wake=ids))
         return woken
 
-    async def _next_batches(self) -> list[tuple[Lane, Batch]]:
+    async def _wait_for_room(self, wait_ms: int) -> None:
+        self._room.clear()
+        with contextlib.suppress(TimeoutError):  # bounded, for whoever stops or pauses the worker meanwhile
+            await asyncio.wait_for(self._room.wait(), wait_ms / 1000)
+
+    async def _next_batches(self) -> dict[Lane, list[Batch]]:
         """Gather while more is here, until the batches are full; else until their lanes are idle or they are of age."""
         loop = asyncio.get_running_loop()
-        gathered = Gathered()
+        gathered = Gathered(self._lanes)
         count = size = 0
         deadline = loop.time() + self.settings.batch_max_age_ms / 1000
         while count < self.settings.batch_max_events and size < self.settings.batch_max_bytes:
             wanted = min(self.settings.batch_max_events - count, FETCH_RECORDS_MAX)
-            fetched = await self._fetch(IDLE_WAIT_MS if not count else 10, wanted)
+            takeable = takeable_of(self._reading, self._lanes, self._is_alone)
+            fetched: dict[TopicPartition, list[Record]] = {}
+            if takeable is None:
+                fetched = await self._fetch(SHORT_WAIT_MS if count else IDLE_WAIT_MS, wanted)
+            elif takeable:  # not for long: what the full lanes hold may be takeable any moment
+                fetched = await self._fetch(SHORT_WAIT_MS, wanted, takeable)
+            else:
+                await self._wait_for_room(SHORT_WAIT_MS if count else IDLE_WAIT_MS)
             for partition, records in fetched.items():
                 usable = await self._usable(partition, records)
                 if usable:
@@ -325,16 +339,17 @@ class Worker:
                     size += sum(len(record.value or b"") for record in usable)
                     await self._decode(gathered, partition, usable)
             more = sum(map(len, fetched.values())) >= wanted
-            lanes = gathered.lanes()
-            idle = not any(lane.in_hand for lane in lanes)
-            aged = loop.time() >= deadline and not any(lane.queue.full() for lane in lanes)
+            idle = not any(lane.in_hand for lane in gathered.lanes)
+            aged = loop.time() >= deadline and not any(lane.is_full for lane in gathered.lanes)
             if self.stopping.is_set() or (not fetched and not count) or (count and not more and (idle or aged)):
                 break
         return gathered.batches()
 
-    async def _fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+    async def _fetch(
+        self, wait_ms: int, records_max: int, of: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, list[Record]]:
         try:
-            return await self.log.fetch(wait_ms, records_max)
+            return await self.log.fetch(wait_ms, records_max, of)
         except OutOfRangeError as error:
             self._lost(error.partitions)  # the next claim finds out why and halts them
         except BrokenLogError as error:
@@ -373,7 +388,7 @@ class Worker:
 
     async def _decode(self, gathered: Gathered, partition: TopicPartition, records: list[Record]) -> None:
         short = self._shorts[partition.topic]
-        batch = gathered.batch(self._lane_of(partition), alone=short in self.sink.alone)
+        batch = gathered.batch(partition, alone=short in self.sink.alone)
         for start in range(0, len(records), YIELD_EVERY_RECORDS):
             reading = self._reading.get(partition)
             if reading is None:
@@ -407,12 +422,14 @@ class Worker:
 
     async def _apply_loop(self, lane: Lane) -> None:
         while True:
-            batches = await lane.queue.get()
+            batches = await lane.take()
+            self._room.set()
             try:
                 for batch in batches:
                     await lane.applier.apply(batch, {tp: r.claim.epoch for tp, r in self._reading.items()})
             finally:
-                lane.queue.task_done()
+                lane.done(batches)
+                self._room.set()
             await self._commit()
 
     async def _commit(self, *, force: bool = False) -> None:

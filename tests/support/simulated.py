@@ -7,7 +7,7 @@ run against these and against Kafka and PostgreSQL.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,7 +132,9 @@ class SimulatedLog:
             {partition: self._broker.end(partition) for partition in wanted},
         )
 
-    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+    async def fetch(
+        self, wait_ms: int, records_max: int, of: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, list[Record]]:
         await self.awake.wait()
         await asyncio.sleep(self._rng.random() * 0.01)
         if self._broker.away:
@@ -140,7 +142,7 @@ class SimulatedLog:
         found: dict[TopicPartition, list[Record]] = {}
         for partition in self._rng.sample(sorted(self._positions), k=len(self._positions)):
             position = self._positions.get(partition)
-            if position is None or records_max <= 0 or partition == self.mute or self._rng.random() < 0.2:
+            if position is None or records_max <= 0 or self._withholds(partition, of):
                 continue
             if stale := self._stale.pop(partition, None):
                 found[partition] = stale
@@ -161,6 +163,11 @@ class SimulatedLog:
         if not found:
             await asyncio.sleep(wait_ms / 1000)
         return found
+
+    def _withholds(self, partition: TopicPartition, of: Collection[TopicPartition] | None) -> bool:
+        """Whether this call gives nothing of the partition. A log that cannot choose gives what it has."""
+        is_wanted = of is None or partition in of or self._rng.random() < 0.1
+        return partition == self.mute or not is_wanted or self._rng.random() < 0.2
 
     def _give_again(self, found: Mapping[TopicPartition, list[Record]]) -> None:
         """A call that fails has given nothing."""

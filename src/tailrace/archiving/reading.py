@@ -1,6 +1,6 @@
 """Archive and live log as one: what a worker reads that must begin before Kafka does."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Protocol
 
@@ -82,7 +82,9 @@ class ArchivedLog:
                 beginnings[tp] = archived
         return beginnings, ends
 
-    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+    async def fetch(
+        self, wait_ms: int, records_max: int, of: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, list[Record]]:
         """See `Log`; first what the archive holds, one partition at a time."""
         for tp, records in list(self._pending.items()):
             found = [
@@ -102,7 +104,7 @@ class ArchivedLog:
                 self._live.read_from({tp: self._resume.pop(tp)})
             if found:
                 return {tp: found}
-        return await self._live.fetch(wait_ms, records_max)
+        return await self._live.fetch(wait_ms, records_max, of)
 
     def high_water(self, partition: TopicPartition) -> int | None:
         """See `Log`."""

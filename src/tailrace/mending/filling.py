@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -66,14 +66,16 @@ class PacedLog(ArchivedLog):
         self._free_at = 0.0
         self._look_at = 0.0
 
-    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
+    async def fetch(
+        self, wait_ms: int, records_max: int, of: Collection[TopicPartition] | None = None
+    ) -> dict[TopicPartition, list[Record]]:
         """See `Log`."""
         clock = asyncio.get_running_loop().time
         await self._let_live_go_first()
         if self._pace.rate is None:
-            return await super().fetch(wait_ms, records_max)
+            return await super().fetch(wait_ms, records_max, of)
         await asyncio.sleep(max(0.0, self._free_at - clock()))
-        found = await super().fetch(wait_ms, max(1, min(records_max, int(self._pace.rate * BUDGET_S))))
+        found = await super().fetch(wait_ms, max(1, min(records_max, int(self._pace.rate * BUDGET_S))), of)
         count = sum(len(records) for records in found.values())
         self._free_at = max(clock(), self._free_at) + count / self._pace.rate
         return found

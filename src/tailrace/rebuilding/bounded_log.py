@@ -1,6 +1,6 @@
 """The log up to given offsets, read without a group: what a worker reads that must end where another one stands."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol
 
 from aiokafka import TopicPartition as KafkaPartition
@@ -130,8 +130,13 @@ class BoundedLog(KafkaLog):
         """Every record before the ends was handed out."""
         return self._window.is_exhausted
 
-    async def fetch(self, wait_ms: int, records_max: int) -> dict[TopicPartition, list[Record]]:
-        """As the worker's log does, less what lies at or behind the ends."""
+    async def fetch(
+        self,
+        wait_ms: int,
+        records_max: int,
+        of: Collection[TopicPartition] | None = None,  # noqa: ARG002 - reads all in turns
+    ) -> dict[TopicPartition, list[Record]]:
+        """As the worker's log does, less what lies at or behind the ends; all partitions in turns."""
         waited = 0
         while not (taken := self._window.take(records_max)) and waited < wait_ms:
             part = min(wait_ms - waited, AHEAD_WAIT_MS if self._reads_ahead else wait_ms)

@@ -1,0 +1,107 @@
+"""Which lane a partition's records go to, and which partitions can be taken."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tailrace.consumers.batch import Batch, Span, TopicPartition
+from tailrace.consumers.lanes import Gathered, Lane, home, takeable_of
+
+P = [TopicPartition("conversations", number) for number in range(6)]
+D = TopicPartition("directory", 0)
+
+
+def lanes(count: int) -> list[Lane]:
+    return [Lane(cast("Any", None), cast("Any", SimpleNamespace(busy=False)), 1) for _ in range(count)]
+
+
+def batch(*partitions: TopicPartition) -> Batch:
+    return Batch(spans={tp: Span(1, 0, 1, None, None, None) for tp in partitions})
+
+
+def is_alone(tp: TopicPartition) -> bool:
+    return tp == D
+
+
+async def begin(lane: Lane, *partitions: TopicPartition) -> list[Batch]:
+    """Let the lane be at work on a batch."""
+    await lane.put([batch(*partitions)])
+    taken = await lane.take()
+    lane.applier.busy = True
+    return taken
+
+
+def finish(lane: Lane, taken: list[Batch]) -> None:
+    lane.applier.busy = False
+    lane.done(taken)
+
+
+def test_a_partition_stays_where_its_records_are_in_hand() -> None:
+    async def run() -> None:
+        one, two = lanes(2)
+        first = await begin(one, P[0])
+        assert home([one, two], P[0], alone=False) is one
+        await one.put([batch(P[0])])
+        finish(one, first)  # the second batch still waits
+        assert home([one, two], P[0], alone=False) is one
+        second = await one.take()
+        finish(one, second)
+        other = await begin(one, P[1])
+        assert home([one, two], P[0], alone=False) is two  # nobody has it in hand: where least is to do
+        finish(one, other)
+
+    asyncio.run(run())
+
+
+def test_what_nobody_has_in_hand_goes_where_least_is_to_do() -> None:
+    async def run() -> None:
+        one, two, three = lanes(3)
+        await begin(one, P[0])
+        await begin(two, P[1])
+        gathered = Gathered([one, two, three])
+        mine = gathered.batch(P[2], alone=False)
+        mine.spans[P[2]] = batch(P[2]).spans[P[2]]
+        assert gathered.batch(P[2], alone=False) is mine
+        assert set(gathered.lanes) == {three}
+        assert gathered.batch(P[0], alone=False) is not mine
+        assert gathered.batches() == {three: [mine], one: [Batch()]}
+
+    asyncio.run(run())
+
+
+def test_lanes_that_have_equally_much_to_do_share_what_is_gathered() -> None:
+    one, two = lanes(2)
+    gathered = Gathered([one, two])
+    first = gathered.batch(P[0], alone=False)
+    first.records["conversations", 0, 0] = cast("Any", None)
+    assert gathered.batch(P[1], alone=False) is not first
+    assert set(gathered.lanes) == {one, two}
+
+
+def test_topics_that_stand_alone_share_the_first_lane_and_come_first() -> None:
+    async def run() -> None:
+        one, two = lanes(2)
+        await begin(one, P[0])
+        gathered = Gathered([one, two])
+        common = gathered.batch(P[0], alone=False)
+        alone = gathered.batch(D, alone=True)
+        assert gathered.batches() == {one: [alone, common]}
+        assert home([one, two], D, alone=True) is one
+
+    asyncio.run(run())
+
+
+def test_only_what_a_lane_has_room_for_is_takeable() -> None:
+    async def run() -> None:
+        one, two = lanes(2)
+        everything = [*P[:3], D]
+        assert takeable_of(everything, [one, two], is_alone) is None
+        await begin(one, P[0])
+        await one.put([batch(P[1])])
+        assert takeable_of(everything, [one, two], is_alone) == [P[2]]  # D's lane is the full one
+        await begin(two, P[2])
+        assert takeable_of(everything, [one, two], is_alone) == [P[2]]
+        await two.put([batch(P[2])])
+        assert takeable_of(everything, [one, two], is_alone) == ()
+
+    asyncio.run(run())
