@@ -20,7 +20,7 @@ from tailrace.schemas.catalogue import EVENT_TYPES, key_of
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event, Refusal
 from tailrace.settings import Settings
-from tailrace.verification.compare import begin, compare_rows, plain, prepare, rows_of
+from tailrace.verification.compare import Rows, begin, compare_table, plain, prepare
 from tailrace.verification.fold import fold
 from tailrace.verification.tables import TABLES
 
@@ -143,8 +143,8 @@ class ReadModels:
             with connection.transaction():
                 begin(connection, self.settings)
                 for spec in TABLES:
-                    rows = rows_of(connection, self.settings, spec)
-                    report = compare_rows(spec, expected[spec.name], rows, limit=SHOWN_MAX)
+                    rows = Rows(connection, self.settings, spec)
+                    report = compare_table(spec, expected[spec.name], rows, limit=SHOWN_MAX)
                     if report.count:
                         found[spec.name] = [
                             named({"key": plain(d.key), "expected": plain(d.expected), "found": plain(d.found)})
@@ -160,7 +160,7 @@ class ReadModels:
             with connection.transaction():
                 begin(connection, self.settings)
                 for spec in TABLES:
-                    for values in rows_of(connection, self.settings, spec):
+                    for values in Rows(connection, self.settings, spec):
                         row = dict(zip((*spec.key, *spec.columns), values, strict=True))
                         if spec.counters and not any(row[name] for name in spec.counters):
                             continue

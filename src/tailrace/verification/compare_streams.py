@@ -11,7 +11,7 @@ import psycopg
 from aiokafka import ConsumerRecord
 
 from tailrace.settings import Settings
-from tailrace.verification.compare import Difference, TableReport, compare_rows, rows_of
+from tailrace.verification.compare import Difference, Rows, TableReport, compare_rows
 from tailrace.verification.fold_log import FreeRow, Row, Table
 from tailrace.verification.fold_notifications import notifications
 from tailrace.verification.fold_trends import trends
@@ -102,7 +102,7 @@ def compare_notifications(
 ) -> TableReport:
     """Compare `collab.notifications` with what the log asks for; `tables` are those that were folded of it."""
     expected = notifications(reading.events, tables)
-    return compare_rows(SPECS[NOTIFICATIONS], expected, rows_of(conn, settings, SPECS[NOTIFICATIONS]), limit=limit)
+    return compare_rows(SPECS[NOTIFICATIONS], expected, Rows(conn, settings, SPECS[NOTIFICATIONS]), limit=limit)
 
 
 def compare_trends(reading: Reading, found: Windows, *, limit: int) -> TableReport:

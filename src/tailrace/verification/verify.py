@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ from tailrace.errors import PreconditionError
 from tailrace.operations.database import connection
 from tailrace.operations.streams import stream_positions
 from tailrace.settings import Settings
-from tailrace.verification.compare import TableReport, begin, compare_rows, document, prepare, rows_of
+from tailrace.verification.compare import Rows, TableReport, begin, compare_table, document, prepare
 from tailrace.verification.compare_dead_letters import compare_dead_letters
 from tailrace.verification.compare_redis import RedisKeys
 from tailrace.verification.compare_search import Searched
@@ -142,8 +143,13 @@ class _Comparison:
         for spec, table in comparable(known.tables, known.reading):
             if spec.name in wanted and selection.may_hold(spec):
                 self._watch(spec.name, 0, len(table))
-                rows = selection.of_rows(spec, table, rows_of(conn, self._settings, spec))
-                report = compare_rows(spec, selection.of_table(spec, table), rows, limit=self._limit)
+                report = compare_table(
+                    spec,
+                    selection.of_table(spec, table),
+                    Rows(conn, self._settings, spec),
+                    limit=self._limit,
+                    in_scope=partial(selection.of_rows, spec, table),
+                )
                 self._outcome.reports[spec.name] = report
                 self._watch(spec.name, report.checked, report.checked)
 
