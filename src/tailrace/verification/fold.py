@@ -12,9 +12,9 @@ from tailrace.verification import (
     fold_reactions,
     fold_sessions,
 )
-from tailrace.verification.fold_log import Log, Table
+from tailrace.verification.fold_log import Log, Row, Table
 from tailrace.verification.fold_membership import Endings
-from tailrace.verification.fold_threads import Replies, Threads
+from tailrace.verification.fold_threads import Threads
 
 
 def fold(events: Iterable[Event]) -> dict[str, Table]:
@@ -29,7 +29,7 @@ def fold(events: Iterable[Event]) -> dict[str, Table]:
     log = Log(events)
     endings = Endings(log)
     postings = fold_messages.Postings(log)
-    messages = fold_messages.evaluate(log, postings, endings)
+    messages = fold_messages.Messages(log, postings, endings)
     reactions = fold_reactions.reactions_of(log, postings)
     standing = fold_reactions.standing(reactions, endings)
     files = fold_files.uploaded_files(log)
@@ -37,21 +37,32 @@ def fold(events: Iterable[Event]) -> dict[str, Table]:
     sessions = fold_sessions.sessions(log)
     members = fold_directory.workspace_members(log, endings, fold_sessions.last_seen(log))
     channel_members = fold_channels.channel_members(log, endings)
-    counted = fold_analytics.facts(log, postings, reactions, files)
-
-    table = _messages(messages, Threads(postings))
-    columns = fold_reactions.reactions_column(standing)
-    has_files = fold_files.messages_with_files(shares, files, endings)
-    for (message_id, _), row in table.items():
-        row["reactions"] = columns.get(message_id, {})
-        if messages[message_id].erased_at is None:
-            row["has_files"] = has_files.get(message_id, False)
+    sent = fold_analytics.Sent()
+    rows: dict[str, Row] = {}
+    table: Table = {}
+    # All at once while a posting is at hand: going through memory again costs more than what is done with it there.
+    for message_id, posted in postings.posted.items():
+        sent.add(posted)
+        table[message_id, posted.data["created_at"]] = rows[message_id] = fold_messages.posted_row(posted)
+    # Most messages have nothing of this, and looking for it in vain costs more than putting it where it belongs.
+    messages.touch(rows)
+    threads = Threads(postings)
+    for message_id, root in threads.ids.items():
+        rows[message_id]["thread_id"] = root
+    for root, replies in threads.replies(messages).items():
+        rows[root] |= {"reply_count": replies.count, "last_reply_at": replies.last_at}
+    for message_id, users in fold_reactions.reactions_column(standing).items():
+        rows[message_id]["reactions"] = users
+    for message_id, has_files in fold_files.messages_with_files(shares, files, endings).items():
+        if not messages.is_erased(message_id):
+            rows[message_id]["has_files"] = has_files
+    doings = fold_analytics.Doings(fold_analytics.facts(log, sent, reactions, files))
     return {
         "users": fold_directory.users(log),
         "workspaces": fold_directory.workspaces(log, members),
         "workspace_members": members,
         "workspace_invitations": fold_directory.workspace_invitations(log),
-        "channels": fold_channels.channels(log, channel_members, fold_messages.last_message_at(messages)),
+        "channels": fold_channels.channels(log, channel_members, fold_messages.last_message_at(table)),
         "channel_members": channel_members,
         "channel_pins": fold_messages.channel_pins(messages),
         "messages": table,
@@ -61,20 +72,7 @@ def fold(events: Iterable[Event]) -> dict[str, Table]:
         "integrations": fold_directory.integrations(log),
         "sessions": sessions,
         "analytics.events": fold_analytics.events_table(log),
-        "analytics.daily_active_users": fold_analytics.daily_active_users(counted),
-        "analytics.message_analytics": fold_analytics.message_analytics(counted),
-        "analytics.user_activity": fold_analytics.user_activity(counted, sessions),
+        "analytics.daily_active_users": fold_analytics.daily_active_users(doings),
+        "analytics.message_analytics": fold_analytics.message_analytics(sent),
+        "analytics.user_activity": fold_analytics.user_activity(doings, sessions),
     }
-
-
-def _messages(messages: dict[str, fold_messages.Message], threads: Threads) -> Table:
-    replies = threads.replies(messages)
-    nothing = Replies()
-    table: Table = {}
-    for message_id, message in messages.items():
-        of_it = replies.get(message_id, nothing)
-        row = fold_messages.message_row(message)
-        row["thread_id"] = threads.thread_ids[message_id]
-        row["reply_count"], row["last_reply_at"] = of_it.count, of_it.last_at
-        table[message_id, message.posted.data["created_at"]] = row
-    return table

@@ -1,29 +1,68 @@
 """Rollups (rule A): buckets of event time in UTC, counted from facts."""
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 from tailrace.schemas.event import Event
 from tailrace.verification.fold_log import Log, Row, Subject, Table
-from tailrace.verification.fold_messages import Postings
 from tailrace.verification.fold_reactions import Reactions
 
 COUNTED_TYPES = frozenset({"text", "file", "bot"})
 SESSION_MAX = timedelta(hours=24)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+class _Bucket:
+    """Postings of one channel in one hour."""
+
+    __slots__ = ("appended_at", "count", "length", "users")
+
+    def __init__(self) -> None:
+        self.count = self.length = 0
+        self.users: set[str] = set()
+        self.appended_at: datetime | None = None
+
+
+Doing = tuple[str, date, str]
+"""(workspace, UTC day, user) of something that was done."""
+
+
+class Sent:
+    """Postings that made a message of a counted type: by channel and hour of `time` (56), and who sent how many."""
+
+    def __init__(self) -> None:
+        self.buckets: defaultdict[tuple[str, str, int], _Bucket] = defaultdict(_Bucket)
+        self.doings: defaultdict[Doing, int] = defaultdict(int)
+
+    def add(self, event: Event) -> None:
+        """Count one."""
+        data, time, appended_at = event.data, event.time, event.appended_at
+        if data["message_type"] not in COUNTED_TYPES:
+            return
+        workspace_id, user_id = data["workspace_id"], data["user_id"]
+        # Of an event, every time is in UTC. A division takes a tenth of what `replace` with zeros does.
+        self.doings[workspace_id, time.date(), user_id] += 1
+        bucket = self.buckets[workspace_id, data["channel_id"], (time - EPOCH) // HOUR]
+        bucket.count += 1
+        bucket.length += len(data["content"])
+        bucket.users.add(user_id)
+        if appended_at is not None and (bucket.appended_at is None or bucket.appended_at < appended_at):
+            bucket.appended_at = appended_at
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What rollups count, each thing once.
 
-    `messages` are the postings that made a message of a counted type; `adds` every accepted `reaction.added`, stale
-    ones too, and `first_adds` the earliest by `time` of each (message, user, emoji); `uploads` every `file.uploaded`,
-    and `first_uploads` the earliest by `time` of each file, of several at one instant that of the lesser uploader id.
+    `sent` are the postings that made a message; `adds` every accepted `reaction.added`, stale ones too, and
+    `first_adds` the earliest by `time` of each (message, user, emoji); `uploads` every `file.uploaded`, and
+    `first_uploads` the earliest by `time` of each file, of several at one instant that of the lesser uploader id.
     """
 
-    messages: list[Event]
+    sent: Sent
     adds: list[Event]
     first_adds: list[Event]
     uploads: list[Event]
@@ -32,12 +71,12 @@ class Facts:
     activities: list[Event]
 
 
-def facts(log: Log, postings: Postings, reactions: Reactions, files: dict[str, Subject]) -> Facts:
+def facts(log: Log, sent: Sent, reactions: Reactions, files: dict[str, Subject]) -> Facts:
     """Collect the facts; aliases, repeated postings and parked events are not among them (58, 59)."""
     adds = [added for events in reactions.values() if (added := events.all("reaction.added"))]
     uploads = [events.all("file.uploaded") for events in files.values()]
     return Facts(
-        messages=[e for e in postings.posted.values() if e.data["message_type"] in COUNTED_TYPES],
+        sent=sent,
         adds=[event for events in adds for event in events],
         first_adds=[min(events, key=_by_time) for events in adds],
         uploads=[event for events in uploads for event in events],
@@ -55,10 +94,6 @@ def _by_time_and_uploader(event: Event) -> tuple[datetime, str]:
     return event.time, event.data["uploader_id"]
 
 
-def _day(event: Event) -> date:
-    return event.time.date()  # of an event, every time is in UTC
-
-
 def events_table(log: Log) -> Table:
     """Fold `analytics.events`: one row per recorded activity."""
     return {
@@ -72,71 +107,66 @@ def events_table(log: Log) -> Table:
     }
 
 
-def message_analytics(counted: Facts) -> Table:
-    """Fold `analytics.message_analytics`: postings by channel and hour of `time` (56), lengths as posted (65b)."""
-    buckets: dict[tuple[str, str, datetime], list[Event]] = {}
-    for event in counted.messages:
-        hour = event.time.replace(minute=0, second=0, microsecond=0)
-        buckets.setdefault((event.data["workspace_id"], event.data["channel_id"], hour), []).append(event)
+def message_analytics(sent: Sent) -> Table:
+    """Fold `analytics.message_analytics`: lengths as posted (65b)."""
     table: Table = {}
-    for key, events in buckets.items():
-        length = sum(len(event.data["content"]) for event in events)
-        table[key] = {
-            "message_count": len(events),
-            "unique_users": len({event.data["user_id"] for event in events}),
-            "total_message_length": length,
-            "avg_message_length": length / len(events),
+    for (workspace_id, channel_id, hour), bucket in sent.buckets.items():
+        row: Row = {
+            "message_count": bucket.count,
+            "unique_users": len(bucket.users),
+            "total_message_length": bucket.length,
+            "avg_message_length": bucket.length / bucket.count,
         }
-        appended = [event.appended_at for event in events if event.appended_at is not None]
-        if appended:
-            table[key]["revised_at"] = max(appended)
+        if bucket.appended_at is not None:
+            row["revised_at"] = bucket.appended_at
+        table[workspace_id, channel_id, EPOCH + hour * HOUR] = row
     return table
 
 
-def daily_active_users(counted: Facts) -> Table:
+def _done(events: Iterable[Event], user: str = "user_id") -> list[Doing]:
+    return [(event.data["workspace_id"], event.time.date(), event.data[user]) for event in events]
+
+
+class Doings:
+    """Who did what on which day."""
+
+    def __init__(self, counted: Facts) -> None:
+        self.messages = counted.sent.doings
+        self.reactions = Counter(_done(counted.first_adds))
+        self.uploads = Counter(_done(counted.first_uploads, "uploader_id"))
+        # Every add and every upload makes its user active on its own day, though the thing is counted on one only (57).
+        others = _done(counted.adds), _done(counted.uploads, "uploader_id"), _done(counted.reads)
+        self.active = {*self.messages}.union(*others, (one for one in _done(counted.activities) if one[2]))
+
+
+def daily_active_users(doings: Doings) -> Table:
     """Fold `analytics.daily_active_users`: counts, and the distinct users who did any of the things that count."""
-    table = _counted(
-        {
-            "message_count": counted.messages,
-            "reaction_count": counted.first_adds,
-            "file_upload_count": counted.first_uploads,
-        },
-        lambda event: (event.data["workspace_id"], _day(event)),
-    )
-    # Every add and every upload makes its user active on its own day, though the thing is counted on one day only (57).
-    active = _active(counted.messages, counted.adds, counted.uploads, counted.reads, counted.activities)
-    for key, users in active.items():
-        row = table.setdefault(key, {"message_count": 0, "reaction_count": 0, "file_upload_count": 0})
-        row["user_count"] = len(users)
+    columns = {
+        "message_count": doings.messages,
+        "reaction_count": doings.reactions,
+        "file_upload_count": doings.uploads,
+        "user_count": dict.fromkeys(doings.active, 1),
+    }
+    table: Table = {}
+    for column, counts in columns.items():
+        for (workspace_id, day, _), count in counts.items():
+            row = table.setdefault((workspace_id, day), dict.fromkeys(columns, 0))
+            row[column] += count
     return table
 
 
-def _active(*kinds: list[Event]) -> dict[tuple[str, date], set[str]]:
-    """(workspace, UTC day) → who did any of these."""
-    users: dict[tuple[str, date], set[str]] = {}
-    for event in (event for events in kinds for event in events):
-        user_id = event.data.get("user_id") or event.data.get("uploader_id")
-        if user_id:
-            users.setdefault((event.data["workspace_id"], _day(event)), set()).add(user_id)
-    return users
-
-
-def user_activity(counted: Facts, sessions: Table) -> Table:
+def user_activity(doings: Doings, sessions: Table) -> Table:
     """Fold `analytics.user_activity`; `sessions` is the folded `collab.sessions`."""
-    table = _counted(
-        {
-            "messages_sent": counted.messages,
-            "reactions_given": counted.first_adds,
-            "files_uploaded": counted.first_uploads,
-        },
-        lambda event: (
-            event.data["workspace_id"],
-            event.data.get("user_id") or event.data["uploader_id"],
-            _day(event),
-        ),
-    )
-    for row in table.values():
-        row["time_spent_minutes"] = 0
+    table: Table = {
+        (workspace_id, user_id, day): {
+            "messages_sent": doings.messages.get(doing, 0),
+            "reactions_given": doings.reactions[doing],
+            "files_uploaded": doings.uploads[doing],
+            "time_spent_minutes": 0,
+        }
+        for doing in {**doings.messages, **doings.reactions, **doings.uploads}
+        for workspace_id, day, user_id in (doing,)
+    }
     for key, spent in _time_spent(sessions).items():
         minutes = spent // timedelta(minutes=1)
         if minutes or key in table:
@@ -164,13 +194,3 @@ def _days_of(start: datetime, end: datetime) -> Iterator[tuple[date, timedelta]]
         midnight = datetime.combine(day + timedelta(days=1), time(), UTC)
         yield day, min(end, midnight) - start
         start = midnight
-
-
-def _counted(columns: dict[str, list[Event]], key_of: Any) -> Table:
-    """One row per key, one column per list of events, holding how many of them have that key."""
-    table: dict[Any, Row] = {}
-    for column, events in columns.items():
-        for event in events:
-            row = table.setdefault(key_of(event), dict.fromkeys(columns, 0))
-            row[column] += 1
-    return table

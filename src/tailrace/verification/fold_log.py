@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from tailrace.schemas.event import Event
@@ -90,21 +91,21 @@ class Log:
 
     def __init__(self, events: Iterable[Event]) -> None:
         self._by_type: defaultdict[str, list[Event]] = defaultdict(list)
-        seen: set[str] = set()
-        for event in sorted(events, key=lambda event: (event.topic, event.partition, event.offset)):
+        by_type, seen = self._by_type, set[str]()
+        for event in sorted(events, key=attrgetter("topic", "partition", "offset")):
             if event.id not in seen:
                 seen.add(event.id)
-                self._by_type[event.type.removeprefix(TYPE_PREFIX)].append(event)
+                by_type[event.type].append(event)
 
     def of(self, *names: str) -> list[Event]:
         """Events of the named types, one type after the other, each in the order of the log."""
-        return [event for name in names for event in self._by_type.get(name, ())]
+        return [event for name in names for event in self._by_type.get(TYPE_PREFIX + name, ())]
 
     def subjects(self, *names: str, by: Callable[[Event], K | None]) -> dict[K, Subject]:
         """Group the events of the named types by what `by` gives; those for which it gives None are left out."""
         found: defaultdict[K, Subject] = defaultdict(Subject)
         for name in names:
-            for event in self._by_type.get(name, ()):
+            for event in self._by_type.get(TYPE_PREFIX + name, ()):
                 key = by(event)
                 if key is not None:
                     found[key].add(name, event)

@@ -1,6 +1,6 @@
 """What ends things from outside (rule D), and memberships: their own events weighed against those endings."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +27,11 @@ class Endings:
     def erased_at(self, user_id: str) -> datetime | None:
         """When the user was erased; None if never."""
         return self._erased.get(user_id)
+
+    @property
+    def erased(self) -> Collection[str]:
+        """Users who were erased."""
+        return self._erased.keys()
 
     def deleted_at(self, workspace_id: str) -> datetime | None:
         """When the workspace was deleted; None if never."""

@@ -6,7 +6,7 @@ from tailrace.schemas.event import Event
 from tailrace.verification.fold_emoji import canonical
 from tailrace.verification.fold_log import Log, Subject, Table, rank
 from tailrace.verification.fold_membership import Endings
-from tailrace.verification.fold_messages import Message, Postings
+from tailrace.verification.fold_messages import Messages, Postings
 
 Triple = tuple[str, str, str]
 """(message_id, user_id, canonical emoji)."""
@@ -34,16 +34,16 @@ def standing(reactions: Reactions, endings: Endings) -> dict[Triple, Event]:
     return found
 
 
-def message_reactions(added: dict[Triple, Event], messages: dict[str, Message]) -> Table:
+def message_reactions(added: dict[Triple, Event], messages: Messages) -> Table:
     """Fold the view `collab.reactions`: reactions that stand, on visible messages (45)."""
     return {
         triple: {
-            "channel_id": messages[triple[0]].posted.data["channel_id"],
-            "message_created_at": messages[triple[0]].posted.data["created_at"],
+            "channel_id": messages.posted[triple[0]].data["channel_id"],
+            "message_created_at": messages.posted[triple[0]].data["created_at"],
             "added_at": event.time,
         }
         for triple, event in added.items()
-        if messages[triple[0]].is_visible
+        if messages.is_visible(triple[0])
     }
 
 
