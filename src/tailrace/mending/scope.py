@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -115,16 +115,17 @@ def read_part(settings: Settings, scope: Scope) -> Part:
     part = Part()
     values: defaultdict[str, set[str]] = defaultdict(set)
 
-    def take(topic: str, record: RawRecord) -> None:
-        if not _is_in_offsets(scope, topic, record):
-            return
-        event = decode(topic, record.key, record.value, _EPOCH + timedelta(milliseconds=record.timestamp))
-        if isinstance(event, Event) and _is_in_time(scope, event) and _is_in_scope(scope, event.data):
-            place = f"{topic}/{record.partition}"
-            part.records += 1
-            part.bytes += len(record.key or b"") + len(record.value or b"")
-            part.by_partition[place] = part.by_partition.get(place, 0) + 1
-            _touch(values, event)
+    def take(topic: str, partition: int, records: Iterable[RawRecord]) -> None:
+        place = f"{topic}/{partition}"
+        for record in records:
+            if not _is_in_offsets(scope, place, record.offset):
+                continue
+            event = decode(topic, record.key, record.value, _EPOCH + timedelta(milliseconds=record.timestamp))
+            if isinstance(event, Event) and _is_in_time(scope, event) and _is_in_scope(scope, event.data):
+                part.records += 1
+                part.bytes += len(record.key or b"") + len(record.value or b"")
+                part.by_partition[place] = part.by_partition.get(place, 0) + 1
+                _touch(values, event)
 
     origin = Origin(archive=open_archive(settings))
     asyncio.run(read_records(settings, resolve(settings).kafka, TOPICS, take, origin=origin))
@@ -132,11 +133,11 @@ def read_part(settings: Settings, scope: Scope) -> Part:
     return part
 
 
-def _is_in_offsets(scope: Scope, topic: str, record: RawRecord) -> bool:
+def _is_in_offsets(scope: Scope, place: str, offset: int) -> bool:
     if not scope.offsets:
         return True
-    first, end = scope.offsets.get(f"{topic}/{record.partition}", (0, 0))
-    return first <= record.offset < end
+    first, end = scope.offsets.get(place, (0, 0))
+    return first <= offset < end
 
 
 def _is_in_time(scope: Scope, event: Event) -> bool:

@@ -3,6 +3,6 @@
 `pieces` unpacks in steps, `batches` finds the records in them, `fetching` puts both into aiokafka's place.
 """
 
-from tailrace.unpacking.fetching import BrokenBatchError, bound_unpacking
+from tailrace.unpacking.fetching import BrokenBatchError, bare, bound_unpacking
 
-__all__ = ["BrokenBatchError", "bound_unpacking"]
+__all__ = ["BrokenBatchError", "bare", "bound_unpacking"]

@@ -55,6 +55,27 @@ class BoundedRecords:
         return BoundedBatch(batch, self._answer[start:end])
 
 
+def bare(value: bytes | None) -> bytes | None:
+    """Give it as `key_deserializer` to a consumer whose records need no more than offset, timestamp, key and value.
+
+    They come as they were found in their batch then, and cost half as much.
+    """
+    return value
+
+
+class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's records of one partition, bare where that was asked for."""
+
+    def __init__(self, *about: Any, **more: Any) -> None:
+        super().__init__(*about, **more)
+        if self._key_deserializer is bare:
+            self._consumer_record = _as_it_is
+
+
+def _as_it_is(_partition: TopicPartition, record: Any) -> Any:
+    return record
+
+
 def bound_unpacking() -> None:
     """Make every consumer of this process unpack within bounds; a second call changes nothing.
 
@@ -65,6 +86,7 @@ def bound_unpacking() -> None:
     if fetcher.MemoryRecords is BoundedRecords:
         return
     fetcher.MemoryRecords = BoundedRecords
+    fetcher.PartitionRecords = _PartitionRecords
     fetcher.FetchResult.getall = _records_of
 
 

@@ -150,7 +150,7 @@ def compare_dead_letters(
         report.checked += 1
         if found != [refused.code]:
             report.add(Difference(_key(position), {"code": refused.code}, {"code": found} if found else None))
-    orphans = _orphans(reading.events, parking_limit)
+    orphans = _orphans(reading.events, parking_limit) if any(one.code == ORPHAN for one in letters) else frozenset()
     for position, rows in by_position.items():
         if not _was_read(reading, position):
             continue

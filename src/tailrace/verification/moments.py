@@ -93,7 +93,9 @@ class GrowingLog:
         self.reach(at.positions)
         reading = self.reading.until(at.positions)
         gone = left_out(reading.events, at.letters, at.waiting)
-        events = [e for e in reading.events if (e.topic, e.partition, e.offset) not in gone]
+        events = reading.events
+        if gone:
+            events = [e for e in events if (e.topic, e.partition, e.offset) not in gone]
         if channels is not None:
             events = _about(events, channels)
         return Known(reading, events, fold(events))

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from itertools import islice
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,7 +15,7 @@ from tailrace.errors import PreconditionError, UnreachableError
 from tailrace.schemas.decode import decode
 from tailrace.schemas.event import Event, Refusal
 from tailrace.settings import Settings
-from tailrace.unpacking import bound_unpacking
+from tailrace.unpacking import bare, bound_unpacking
 
 TOPICS: Final = ("activity", "conversations", "directory", "files", "signals")
 """What the read models are made of; `inbound` comes through the gateway into these."""
@@ -43,8 +43,6 @@ Takes = Callable[[str, bytes | None], bool]
 class RawRecord(Protocol):
     """A record as it was appended; `timestamp` in milliseconds since 1970 is the broker's append time."""
 
-    @property
-    def partition(self) -> int: ...
     @property
     def offset(self) -> int: ...
     @property
@@ -96,8 +94,8 @@ class Origin:
 
 BEGINNING: Final = Origin()
 
-Take = Callable[[str, RawRecord], None]
-"""Given a topic's name without prefix and a record of it."""
+Take = Callable[[str, int, Iterable[RawRecord]], None]
+"""Given a topic's name without prefix, a partition of it, and records of that in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +129,20 @@ class Reading:
         return all(offset == 0 for (name, _), offset in self.first_offsets.items() if name == topic)
 
     def extend(self, later: "Reading") -> None:
-        """Add what was read after this; the order within each partition stays that of the log."""
-        self.events += later.events
-        self.refused += later.refused
+        """Add what was read after this; the order within each partition stays that of the log.
+
+        What `until` gave before stays as it is.
+        """
+        self.events = [*self.events, *later.events]
+        self.refused = [*self.refused, *later.refused]
         self.records += later.records
         self.first_offsets = later.first_offsets | self.first_offsets
         self.end_offsets |= later.end_offsets
 
     def until(self, positions: Mapping[tuple[str, int], int]) -> "Reading":
         """What of it lies before these offsets; partitions that are not named are left out."""
+        if all(positions.get(place, 0) >= end for place, end in self.end_offsets.items()):
+            return replace(self)
         before = Reading(
             [e for e in self.events if e.offset < positions.get((e.topic, e.partition), 0)],
             [r for r in self.refused if r.offset < positions.get((r.topic, r.partition), 0)],
@@ -165,9 +168,10 @@ async def read_log(
     """
     decoded: defaultdict[tuple[str, int], Reading] = defaultdict(Reading)
 
-    def take(topic: str, record: RawRecord) -> None:
-        if source.takes is None or source.takes(topic, record.key):
-            _decode(record, topic, decoded[topic, record.partition])
+    def take(topic: str, partition: int, records: Iterable[RawRecord]) -> None:
+        if source.takes is not None:
+            records = [record for record in records if source.takes(topic, record.key)]
+        _decode(records, topic, partition, decoded[topic, partition])
 
     bounds = await read_records(
         settings, bootstrap_servers, topics, take, origin=Origin(since or {}, source.archive), progress=progress
@@ -187,7 +191,7 @@ async def read_records(
     origin: Origin = BEGINNING,
     progress: Progress = lambda _done, _total: None,
 ) -> dict[tuple[str, int], tuple[int, int]]:
-    """Give each record of the topics (names without prefix) to `take`, each partition in order.
+    """Give all records of the topics (names without prefix) to `take`, each partition in order.
 
     Returns the offsets at which each partition began and ended, by (topic without prefix, partition). Raises
     `PreconditionError` for a topic that does not exist and `UnreachableError` when the broker does not answer. Nothing
@@ -204,6 +208,7 @@ async def read_records(
             auto_offset_reset="none",
             isolation_level="read_committed",
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
+            key_deserializer=bare,
             request_timeout_ms=settings.kafka.request_timeout_ms,
         )
         await consumer.start()
@@ -248,7 +253,7 @@ class _Reader:
     ) -> None:
         self._consumer = consumer
         self._partitions = partitions
-        self._names = names
+        self._places = {p: (names[p.topic], p.partition) for p in partitions}
         self._take = take
         self._progress = progress
         self._done = self._total = 0
@@ -258,7 +263,7 @@ class _Reader:
         self._consumer.assign(self._partitions)
         live = await self._consumer.beginning_offsets(self._partitions)
         ends = await self._consumer.end_offsets(self._partitions)
-        places = {p: (self._names[p.topic], p.partition) for p in self._partitions}
+        places = self._places
         first = {p: origin.first(places[p], live[p]) for p in self._partitions}
         self._total = sum(max(0, ends[partition] - first[partition]) for partition in self._partitions)
         for partition, place in places.items():
@@ -268,11 +273,11 @@ class _Reader:
         return {place: (first[p], ends[p]) for p, place in places.items()}
 
     def _read_archive(self, archive: Archive, place: tuple[str, int], first: int, live: int) -> None:
-        for record in archive.read(*place, first, live):
-            self._take(place[0], record)
-            self._done += 1
-            if self._done % POLL_RECORDS_MAX == 0:
-                self._progress(min(self._done, self._total), self._total)
+        records = iter(archive.read(*place, first, live))
+        while some := list(islice(records, POLL_RECORDS_MAX)):
+            self._take(*place, some)
+            self._done += len(some)
+            self._progress(min(self._done, self._total), self._total)
 
     async def _read_live(self, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> None:
         left = [partition for partition in self._partitions if starts[partition] < ends[partition]]
@@ -283,10 +288,11 @@ class _Reader:
         while left:
             records = await self._consumer.getmany(*left, timeout_ms=POLL_TIMEOUT_MS, max_records=POLL_RECORDS_MAX)
             for partition, batch in records.items():
-                topic, end = self._names[partition.topic], ends[partition]
-                for record in batch:
-                    if record.offset < end:
-                        self._take(topic, record)
+                end = ends[partition]
+                inside = (
+                    batch if batch and batch[-1].offset < end else [record for record in batch if record.offset < end]
+                )
+                self._take(*self._places[partition], inside)
                 self._done += len(batch)
             # Positions, not the offsets of records: a partition may end with a transaction's marker, which nobody sees.
             finished = [partition for partition in left if await self._consumer.position(partition) >= ends[partition]]
@@ -298,26 +304,26 @@ class _Reader:
             self._progress(min(self._done, self._total), self._total)
 
 
-@lru_cache(maxsize=64)
-def _append_time(timestamp_ms: int) -> datetime:
-    """The same object for all records that were appended together, as nearly all of a batch are."""
-    return _EPOCH + timedelta(milliseconds=timestamp_ms)
-
-
-def _decode(record: RawRecord, topic: str, into: Reading) -> None:
-    appended_at = _append_time(record.timestamp)
-    into.records += 1
-    outcome = decode(topic, record.key, record.value, appended_at)
-    if isinstance(outcome, Refusal):
-        into.refused.append(Refused(topic, record.partition, record.offset, str(outcome.code)))
-    elif isinstance(outcome, Event):
-        outcome.topic, outcome.partition, outcome.offset = topic, record.partition, record.offset
-        outcome.appended_at = appended_at
-        into.events.append(outcome)
+def _decode(records: Iterable[RawRecord], topic: str, partition: int, into: Reading) -> None:
+    events, timestamp, appended_at = into.events, None, _EPOCH
+    for record in records:
+        if record.timestamp != timestamp:
+            # One object for all records that were appended together, as nearly all of a batch are.
+            timestamp = record.timestamp
+            appended_at = _EPOCH + timedelta(milliseconds=timestamp)
+        into.records += 1
+        outcome = decode(topic, record.key, record.value, appended_at)
+        if isinstance(outcome, Event):
+            outcome.partition, outcome.offset = partition, record.offset
+            events.append(outcome)
+        elif isinstance(outcome, Refusal):
+            into.refused.append(Refused(topic, partition, record.offset, str(outcome.code)))
 
 
 def _joined(decoded: Mapping[tuple[str, int], Reading]) -> Reading:
     whole = Reading()
     for _, part in sorted(decoded.items()):
-        whole.extend(part)
+        whole.events += part.events
+        whole.refused += part.refused
+        whole.records += part.records
     return whole

@@ -12,7 +12,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 import tailrace
-from tailrace.unpacking import BrokenBatchError, bound_unpacking
+from tailrace.unpacking import BrokenBatchError, bare, bound_unpacking
 from tailrace.unpacking.fetching import TAKEN_BYTES_MAX, BoundedRecords
 
 MIB = 2**20
@@ -42,14 +42,14 @@ def batch(number: int, base: int, values: list[bytes]) -> bytes:
     return base.to_bytes(8, "big") + bytes(builder.build())[8:]
 
 
-def result(answer: bytes, assigned: Assigned) -> Any:
+def result(answer: bytes, assigned: Assigned, key_deserializer: Any = None) -> Any:
     bound_unpacking()
     records = fetcher.PartitionRecords(
         PARTITION,
         fetcher.MemoryRecords(answer),
         [],
         assigned.position,
-        None,
+        key_deserializer,
         None,
         check_crcs=True,
         isolation_level=fetcher.READ_COMMITTED,
@@ -159,3 +159,13 @@ def test_every_reader_of_the_log_asks_for_it():
 
     assert len(asked) > 8
     assert {path.stem for path in reading} - asked == {"streams"}, "it reads offsets and no records"
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_bare_records_are_the_same_records(number: int):
+    answer = batch(number, 0, [b"a", b"bb"]) + batch(number, 2, [b"", bytes(9 * MIB)])
+    whole, found = [result(answer, Assigned(), how).getall() for how in (None, bare)]
+    assert len(whole) == len(found) == 4
+    for expected, record in zip(whole, found, strict=True):
+        for name in ("offset", "timestamp", "key", "value"):
+            assert getattr(record, name) == getattr(expected, name)
