@@ -1,11 +1,11 @@
 -- What a living key shows, as text at once: building it as jsonb took twice the time, the most of reading a page of keys
 -- when the caches are filled. The fields of a value are its kind's, so there are always some, and none of those that are
--- put before them. `concat`, as a session of no workspace shows null.
+-- put before them.
 DROP FUNCTION runtime.living_value(text, jsonb, uuid, uuid, timestamptz, timestamptz);
 CREATE FUNCTION runtime.living_value(
     kind text, value jsonb, user_id uuid, workspace_id uuid, began_at timestamptz, last_at timestamptz
 ) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE kind
+    SELECT CASE WHEN value IS NOT NULL THEN CASE kind
         WHEN 'session' THEN concat(
             '{"user_id": "', user_id, '", "workspace_id": ', coalesce('"' || workspace_id::text || '"', 'null'),
             ', "created_at": "', to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -18,5 +18,10 @@ CREATE FUNCTION runtime.living_value(
         ELSE concat(
             '{"last_seen": "', to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
             '", ', substr(value::text, 2))
-    END
+    END END
 $$;
+
+-- A channel's active members from the index alone, where each was a page of the table: a third of the time. As large as
+-- the table's key; written when somebody joins or leaves, not with every read position.
+CREATE INDEX channel_members_active_users ON collab.channel_members (channel_id, user_id) WHERE is_active;
+DROP INDEX collab.channel_members_active;

@@ -1,3 +1,5 @@
+CREATE INDEX channel_members_active ON collab.channel_members (channel_id) WHERE is_active;
+DROP INDEX collab.channel_members_active_users;
 DROP FUNCTION runtime.living_value(text, jsonb, uuid, uuid, timestamptz, timestamptz);
 CREATE FUNCTION runtime.living_value(
     kind text, value jsonb, user_id uuid, workspace_id uuid, began_at timestamptz, last_at timestamptz
