@@ -27,10 +27,12 @@ _ARGUMENTS: Final = itemgetter(2)
 
 
 def groups(calls: Iterable[Call]) -> Iterator[list[Call]]:
-    """Neighbouring calls of one function, in their order."""
+    """Neighbouring calls of one function, in their order, none of them about the same keys as another."""
     for _, those in groupby(calls, _FUNCTION):
         while group := list(islice(those, GROUP_CALLS_MAX)):
-            if sum(map(len, map(_ARGUMENTS, group))) <= GROUP_ARGUMENTS_MAX:
+            if len(set(map(_KEYS, group))) < len(group):
+                yield from ([call] for call in group)
+            elif sum(map(len, map(_ARGUMENTS, group))) <= GROUP_ARGUMENTS_MAX:
                 yield group
             else:
                 yield from _by_arguments(group)

@@ -136,18 +136,15 @@ local function value_put(K, A)
   return put_value(K[1], K[2], text_of(K[2]), now_ms(), A[1], A[2], A[3], A[4], A[5])
 end
 
--- The same for many, each five ARGV behind their number: all guards are asked for at once.
+-- The same for many, each five ARGV behind their number: all guards are asked for at once, so no key may come twice (who
+-- calls sees to it: a table of those that were there took a tenth of the time).
 local function value_put_each(K, A)
   local guards, answers, now = {}, {}, now_ms()
   for i = 2, #K, 2 do guards[i / 2] = K[i] end
-  local held, seen = redis.call('MGET', unpack(guards)), {}
+  local held = redis.call('MGET', unpack(guards))
   for i = 1, #guards do
-    local guard, at = guards[i], 6 * i - 4
-    -- Who comes twice is asked for again.
-    local stamp = held[i]
-    if seen[guard] then stamp = text_of(guard) end
-    seen[guard] = true
-    answers[i] = put_value(K[2 * i - 1], guard, stamp, now, A[at], A[at + 1], A[at + 2], A[at + 3], A[at + 4])
+    local at = 6 * i - 4
+    answers[i] = put_value(K[2 * i - 1], guards[i], held[i], now, A[at], A[at + 1], A[at + 2], A[at + 3], A[at + 4])
   end
   return told(answers)
 end

@@ -25,6 +25,10 @@ def test_a_group_is_bounded_by_calls_and_by_arguments():
     assert [len(group) for group in groups(huge)] == [1, 1]
 
 
+def test_a_group_has_no_keys_twice():
+    assert list(groups([put(1), put(2), put(1, 2)])) == [[put(1)], [put(2)], [put(1, 2)]]
+
+
 def test_groups_hold_every_call_in_its_order():
     sizes = [1, 400, 700, 2, 3, *[1] * GROUP_CALLS_MAX, GROUP_ARGUMENTS_MAX + 1, 5]
     calls = [put(number, size) for number, size in enumerate(sizes)]
