@@ -46,16 +46,14 @@ class Keys:
 
     def name(self, family: str, tag: str, *rest: str) -> str:
         """Key of a family, e.g. `recent_messages:{channel_id}`."""
-        return f"{self.prefix}{family}:{self._ids(tag, rest)}"
+        return self.pair(family, tag, *rest)[0]
 
     def pair(self, family: str, tag: str, *rest: str) -> tuple[str, str]:
         """Return a key and its guard."""
-        ids = self._ids(tag, rest)
+        if self.cluster:
+            tag = f"{{{tag}}}"
+        ids = ":".join((tag, *rest)) if rest else tag
         return f"{self.prefix}{family}:{ids}", f"{self.prefix}{family}_v:{ids}"
-
-    def _ids(self, tag: str, rest: tuple[str, ...]) -> str:
-        shown = f"{{{tag}}}" if self.cluster else tag
-        return ":".join((shown, *rest)) if rest else shown
 
     def channel_of(self, name: str) -> str:
         """Channel that a key of `typing` or `message_rate` is about."""
@@ -244,7 +242,13 @@ def members_value(members: Sequence[str], read_at: datetime) -> bytes:
 
 def version_stamp(generation: int, version: int) -> str:
     """Fixed-width text that compares like (generation, version)."""
-    return f"{generation:06d}.{version:020d}"
+    return version_stamps(generation, (version,))[0]
+
+
+def version_stamps(generation: int, versions: Iterable[int]) -> list[str]:
+    """The same for many versions of one generation."""
+    begin = f"{generation:06d}."
+    return [f"{begin}{version:020d}" for version in versions]
 
 
 def newest_typing(events: Iterable[Event], now: datetime) -> dict[Pair, datetime]:

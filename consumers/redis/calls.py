@@ -6,6 +6,8 @@ millisecond), for nobody else is served meanwhile. In a cluster each call goes a
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Final
 
 import hiredis
@@ -19,18 +21,33 @@ GROUP_ARGUMENTS_MAX: Final = 1_000
 """Arguments of the calls that are one command, so that many large ones are not."""
 
 
+_FUNCTION: Final = itemgetter(0)
+_KEYS: Final = itemgetter(1)
+_ARGUMENTS: Final = itemgetter(2)
+
+
 def groups(calls: Iterable[Call]) -> Iterator[list[Call]]:
-    """Neighbouring calls of one function, in their order."""
+    """Neighbouring calls of one function, in their order, none of them about the same keys as another."""
+    for _, those in groupby(calls, _FUNCTION):
+        while group := list(islice(those, GROUP_CALLS_MAX)):
+            if len(set(map(_KEYS, group))) < len(group):
+                yield from ([call] for call in group)
+            elif sum(map(len, map(_ARGUMENTS, group))) <= GROUP_ARGUMENTS_MAX:
+                yield group
+            else:
+                yield from _by_arguments(group)
+
+
+def _by_arguments(calls: Iterable[Call]) -> Iterator[list[Call]]:
     group: list[Call] = []
     arguments = 0
     for call in calls:
         arguments += len(call[2])
-        if group and (call[0] != group[0][0] or len(group) == GROUP_CALLS_MAX or arguments > GROUP_ARGUMENTS_MAX):
+        if group and arguments > GROUP_ARGUMENTS_MAX:
             yield group
             group, arguments = [], len(call[2])
         group.append(call)
-    if group:
-        yield group
+    yield group
 
 
 def command(group: Sequence[Call], library: str) -> list[Argument]:
@@ -39,8 +56,7 @@ def command(group: Sequence[Call], library: str) -> list[Argument]:
     if len(group) == 1:
         return ["FCALL", f"{library}_{function}", len(keys), *keys, *arguments]
     made: list[Argument] = ["FCALL", f"{library}_{function}_each", len(group) * len(keys)]
-    for _, those, _ in group:
-        made += those
+    made += chain.from_iterable(map(_KEYS, group))
     for _, _, each in group:
         made.append(len(each))
         made += each

@@ -5,13 +5,12 @@ read after the guard's birth. A key whose guard is lost in between goes the writ
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tailrace.consumers.redis.reading import Reader, Wanted
 from tailrace.consumers.redis.values import (
     GUARD_KEPT,
-    GUARD_KEPT_MS,
     list_calls,
     living_calls,
     living_pair,
@@ -50,7 +49,7 @@ class PageWriter:
         """Write lists and members."""
         pairs = [self._keys.pair(family, one) for family in ("recent_messages", "channel_members") for one in channels]
         if not await self._are_there([guard for _, guard in pairs[:: len(pairs) // GUARDS_ASKED + 1]]):
-            await self._guard((guard, 0) for _, guard in pairs)
+            await self._store.make_guards([guard for _, guard in pairs])
         async with reader.snapshot():
             lists = await reader.lists(channels)
             members = await reader.members(channels)
@@ -74,11 +73,9 @@ class PageWriter:
         """Write the living keys of these users; what is so long past that it has no guard any more gets none."""
         oldest = self._clock() - GUARD_KEPT
         some = await reader.fetch("living_names", *users, oldest, GUARDS_ASKED)
-        if not await self._are_there([living_pair(self._keys, kind, key)[1] for kind, key, _ in some]):
-            await self._guard(
-                (living_pair(self._keys, kind, key)[1], ends_ms + GUARD_KEPT_MS)
-                for kind, key, ends_ms in await reader.fetch("living_names", *users, oldest, None)
-            )
+        if not await self._are_there([living_pair(self._keys, kind, key)[1] for kind, key in some]):
+            names = await reader.fetch("living_names", *users, oldest, None)
+            await self._store.make_guards([living_pair(self._keys, kind, key)[1] for kind, key in names])
         async with reader.snapshot(as_sets=True):
             states = await reader.living_of_range(*users)
         answers = await self._store.call(living_calls(self._keys, states))
@@ -110,10 +107,6 @@ class PageWriter:
         The few that are not are made with the first write.
         """
         return None not in await self._store.strings(some)
-
-    async def _guard(self, guards: Iterable[tuple[str, int]]) -> None:
-        """Make those of these guards that are missing: name and end in milliseconds, 0 for never."""
-        await self._store.call(("guard_make", (name,), (end,)) for name, end in guards)
 
     async def _drop_unknown(self, reader: Reader, names: Sequence[bytes]) -> None:
         """Drop the counts of those of these users (as in keys' names) of whom PostgreSQL does not know either."""

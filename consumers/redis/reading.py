@@ -11,7 +11,16 @@ import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
-from tailrace.projections.caches import RECENT_MAX, Dirty, Living, Pair, suffix_counts, unread_behind, version_stamp
+from tailrace.projections.caches import (
+    RECENT_MAX,
+    Dirty,
+    Living,
+    Pair,
+    suffix_counts,
+    unread_behind,
+    version_stamp,
+    version_stamps,
+)
 from tailrace.settings import PostgresSettings
 from tailrace.sql.catalog import queries, render, schema_names
 
@@ -225,8 +234,9 @@ class Reader:
     def _count_channel(self, row: asyncpg.Record, users: Sequence[Pair], found: list[UserCounts]) -> None:
         channel_id, version, numbers, versions, *buckets = row
         behind = unread_behind([users[number - 1][0] for number in numbers], *(bucket or () for bucket in buckets))
-        for number, own, count in zip(numbers, versions, behind, strict=True):
-            found[number - 1] += (channel_id, self.stamp(version + own), count)
+        stamps = version_stamps(self.generation, [version + own for own in versions])
+        for number, stamp, count in zip(numbers, stamps, behind, strict=True):
+            found[number - 1] += (channel_id, stamp, count)
 
     async def _count(self, rows: Sequence[asyncpg.Record]) -> list[Count]:
         bases: dict[str, set[datetime]] = {}
@@ -273,7 +283,11 @@ class Reader:
         return self._living(await self.fetch("living_of_range", after, to, workspace_id))
 
     def _living(self, rows: Sequence[asyncpg.Record]) -> list[LivingState]:
-        return [LivingState(kind, key, self.stamp(version), value, ends) for kind, key, version, value, ends in rows]
+        stamps = version_stamps(self.generation, [row[2] for row in rows])
+        return [
+            LivingState(kind, key, stamp, value, ends)
+            for (kind, key, _, value, ends), stamp in zip(rows, stamps, strict=True)
+        ]
 
     async def rates(self, posts: Sequence[str]) -> list[asyncpg.Record]:
         """user_id, channel_id, minute, last_at, imports (ids) and n of the minutes these messages were posted in."""

@@ -27,8 +27,10 @@ CALLS_MAX: Final = 1_000
 """Calls that are sent before their answers are read."""
 NAMES_MAX: Final = 200
 """Keys that one command reads."""
-OLDER_COUNT: Final = 400
-"""Keys that the server looks at in one step of a scan (about 1 ms)."""
+GUARDS_MAX: Final = 100
+"""Guards that one command makes (a fraction of a millisecond)."""
+OLDER_COUNT: Final = 800
+"""Keys that the server looks at in one step of a scan (2 to 3 ms; between steps it waits for us)."""
 REDIRECTS_MAX: Final = 8
 """Times that a command is sent elsewhere, or again while its keys are being moved."""
 PAUSE_S: Final = 0.02
@@ -87,6 +89,13 @@ class Store:
         those = [names[start : start + size] for start in range(0, len(names), size)]
         answers = await self.run([("MGET", *part) for part in those], [part[0] for part in those])
         return [value for answer in answers for value in answer]
+
+    async def make_guards(self, names: Sequence[str]) -> None:
+        """Make those of these guards that are missing. They have no end until their keys are written."""
+        size = 1 if self.is_cluster else GUARDS_MAX
+        those = [names[start : start + size] for start in range(0, len(names), size)]
+        name = f"{LIBRARY_NAME}_guards_make"
+        await self.run([("FCALL", name, len(part), *part) for part in those], [part[0] for part in those])
 
     async def one(self, *command: Argument, key: str) -> Any:
         """Answer of one command about one key."""

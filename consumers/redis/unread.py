@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from tailrace.consumers.redis.reading import Count, Reader, UserCounts, parts
+from tailrace.consumers.redis.reading import Count, Reader, parts
 from tailrace.consumers.redis.store import Argument, Call, Store
 from tailrace.projections.caches import Keys, Pair
 
@@ -60,23 +60,22 @@ class UnreadCounts:
 
     async def _round(self, reader: Reader, births: Mapping[Pair, int], *, anew: bool) -> set[Pair]:
         token = uuid.uuid4().hex
-        users = list(births)
         force = "1" if anew else "0"
+        pairs = {user: self._pair(user) for user in births}
         opened = await self._store.call(
-            ("unread_open", self._pair(user), (token, births[user], force)) for user in users
+            ("unread_open", pair, (token, births[user], force)) for user, pair in pairs.items()
         )
-        cold = [user for user, answer in zip(users, opened, strict=True) if answer == b"OPEN"]
+        cold = [user for user, answer in zip(pairs, opened, strict=True) if answer == b"OPEN"]
         if not cold:
             return set()
         async with reader.snapshot():
             counts = await reader.counts_of(cold)
             generation = f"{reader.generation:06d}"
-        calls = (self._fill(user, token, generation, those) for user, those in zip(cold, counts, strict=True))
+        calls: list[Call] = [
+            ("unread_fill", pairs[user], [token, generation, *those]) for user, those in zip(cold, counts, strict=True)
+        ]
         filled = await self._store.call(calls)
         return {user for user, answer in zip(cold, filled, strict=True) if answer != b"OK"}
-
-    def _fill(self, user: Pair, token: str, generation: str, counts: UserCounts) -> Call:
-        return "unread_fill", self._pair(user), [token, generation, *counts]
 
     async def drop(self, births: Mapping[Pair, int]) -> None:
         """Drop the hashes of users whose counts are no longer kept, unless they were born again."""

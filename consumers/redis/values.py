@@ -53,7 +53,7 @@ def living_calls(keys: Keys, states: Iterable[LivingState]) -> list[Call]:
 
 def living_pair(keys: Keys, kind: str, key: str) -> tuple[str, str]:
     """Return the key and the guard of a living key; `key` of a presence is `user_id:workspace_id`."""
-    return keys.pair(kind, *key.split(":"))
+    return keys.pair(kind, *key.split(":")) if keys.cluster else keys.pair(kind, key)
 
 
 def typing_calls(

@@ -172,10 +172,10 @@ WITH memberships AS MATERIALIZED (
     FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS k (user_id, workspace_id, number)
     JOIN collab.channel_members m ON m.user_id = k.user_id AND m.workspace_id = k.workspace_id
 ), channels AS MATERIALIZED (
-    SELECT channel_id, array_agg(number ORDER BY base, number) AS numbers,
-           array_agg(doc_version ORDER BY base, number) AS versions,
-           array_agg(base ORDER BY base, number) FILTER (WHERE base IS NOT NULL) AS bases
-    FROM memberships GROUP BY channel_id
+    -- Sorted once for all three: each would sort a channel's members for itself.
+    SELECT channel_id, array_agg(number) AS numbers, array_agg(doc_version) AS versions,
+           array_agg(base) FILTER (WHERE base IS NOT NULL) AS bases
+    FROM (SELECT * FROM memberships ORDER BY channel_id, base, number) AS sorted GROUP BY channel_id
 )
 SELECT k.channel_id::text AS channel_id, coalesce(v.list_version, 0) AS version, k.numbers, k.versions,
        t.places, t.authors, t.counts
@@ -239,7 +239,7 @@ SELECT l.kind, l.key,
        l.version + coalesce(u.doc_version, 0) + coalesce(w.doc_version, 0) + coalesce(s.doc_version, 0) AS version,
        CASE WHEN l.began_at IS NULL OR l.is_ended OR u.erased_at IS NOT NULL OR w.deleted_at IS NOT NULL
               OR (l.kind <> 'presence' AND s.last_removed_at >= l.began_at) THEN NULL
-       ELSE runtime.living_value(l.kind, l.value, l.user_id, l.workspace_id, l.began_at, l.last_at)::text END AS value,
+       ELSE runtime.living_value(l.kind, l.value, l.user_id, l.workspace_id, l.began_at, l.last_at) END AS value,
        round(date_part('epoch', l.expires_at) * 1000000)::bigint / 1000 AS ends_ms
 FROM unnest($1::text[], $2::text[]) AS k (kind, key)
 JOIN runtime.living_keys l ON l.kind = k.kind AND l.key = k.key

@@ -85,8 +85,8 @@ SELECT (array_agg(user_id))[count(*)::int]::text AS user_id, count(*) AS keys FR
 HAVING count(*) > 0
 
 -- name: living_names
--- Living keys of the users after $1 up to $2, when they end and that is not past at $4; $5 of them.
-SELECT kind, key, round(date_part('epoch', expires_at) * 1000000)::bigint / 1000 AS ends_ms
+-- Living keys of the users after $1 up to $2 whose end is not past at $4; $5 of them.
+SELECT kind, key
 FROM runtime.living_keys
 WHERE user_id >= coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') AND user_id <= $2::uuid
   AND user_id IS DISTINCT FROM $1 AND ($3::uuid IS NULL OR workspace_id = $3) AND expires_at > $4
@@ -99,7 +99,7 @@ SELECT l.kind, l.key,
        l.version + coalesce(u.doc_version, 0) + coalesce(w.doc_version, 0) + coalesce(s.doc_version, 0) AS version,
        CASE WHEN l.began_at IS NULL OR l.is_ended OR u.erased_at IS NOT NULL OR w.deleted_at IS NOT NULL
               OR (l.kind <> 'presence' AND s.last_removed_at >= l.began_at) THEN NULL
-       ELSE runtime.living_value(l.kind, l.value, l.user_id, l.workspace_id, l.began_at, l.last_at)::text END AS value,
+       ELSE runtime.living_value(l.kind, l.value, l.user_id, l.workspace_id, l.began_at, l.last_at) END AS value,
        round(date_part('epoch', l.expires_at) * 1000000)::bigint / 1000 AS ends_ms
 FROM runtime.living_keys l
 LEFT JOIN (

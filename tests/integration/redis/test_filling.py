@@ -1,6 +1,7 @@
 """Redis loses its memory, somebody spoils a key, a rebuild is interrupted: in the end every key is right again."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +14,14 @@ from tailrace.consumers.redis import filling
 from tailrace.consumers.redis.filling import STAGES, Filler, Rebuild
 from tailrace.consumers.redis.reading import Reader
 from tailrace.consumers.redis.store import Store
+from tailrace.consumers.redis.values import GUARD_KEPT_MS
 from tailrace.consumers.redis.writing import CacheWriter, utc_now
 from tailrace.operations.caches import are_whole, rebuild, repair, warm
 from tailrace.projections.caches import Keys, version_stamp
 from tailrace.verification.compare_redis import IDS, RedisKeys
 
+TIMES = ("created_at", "last_activity")
+USER = "01234567-89ab-4cde-8f01-23456789abcd"
 ENDS_ALL = {"collab.workspace.deleted", "collab.user.erased", "collab.channel.deleted", "collab.workspace_member.left"}
 """Left out, so that there is much to keep."""
 
@@ -256,6 +260,72 @@ async def test_a_worker_of_an_older_generation_is_refused(filled: Cached):
     assert await store.call([late]) == [b"OLDER"]
     assert filled.value("recent_messages", channel_id) == before
     await store.close()
+
+
+async def test_guards_of_living_keys_end_after_their_keys_and_those_of_lists_never(filled: Cached):
+    filled.empty()
+    await filled.fill()
+
+    def guards(families: tuple[str, ...]) -> dict[str, int]:
+        found = [name for one in families for name in filled.redis.scan_iter(f"{filled.prefix}{one}_v:*", 1_000)]
+        return {name: filled.redis.pexpiretime(name) for name in found}
+
+    living, lasting = guards(("session", "connection", "presence")), guards(("recent_messages", "channel_members"))
+    shown = {name: filled.redis.pexpiretime(name.replace("_v:", ":", 1)) for name in living}
+
+    assert {living[name] - end for name, end in shown.items() if end > 0} == {GUARD_KEPT_MS}
+    assert min(living.values()) > 0
+    assert set(lasting.values()) == {-1}
+
+
+async def test_a_guard_that_was_made_for_a_value_that_is_long_past_ends_too(cached: Cached):
+    cached.clear()
+    store = Store(cached.url)
+    pair = cached.keys.pair("session", "somebody")
+    await store.make_guards([pair[1]])
+    put = ("value_put", pair, (version_stamp(1, 1), "{}", "PXAT", 1, 1 + GUARD_KEPT_MS))
+
+    assert await store.call([put]) == [b"OK"]
+    assert cached.value("session", "somebody") is None
+    assert 0 < cached.redis.pttl(pair[1]) <= GUARD_KEPT_MS
+    await store.close()
+
+
+async def test_guards_that_are_there_stay_as_they_are(cached: Cached):
+    cached.clear()
+    store = Store(cached.url)
+    held, missing = (cached.keys.pair("session", name)[1] for name in ("one", "other"))
+    cached.redis.set(held, version_stamp(1, 1), px=GUARD_KEPT_MS)
+    await store.make_guards([held, missing])
+
+    assert cached.redis.mget(held, missing) == [version_stamp(1, 1), version_stamp(0, 0)]
+    assert cached.redis.pttl(held) > 0
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "added"),
+    [
+        ("session", {"user_agent": 'a "quoted" \\ ü', "permissions": []}, ("user_id", "workspace_id", *TIMES)),
+        ("connection", {"channels": [USER]}, ("user_id", "workspace_id", "connected_at")),
+        ("presence", {"status": "away", "custom_status": None}, ("last_seen",)),
+    ],
+)
+@pytest.mark.parametrize("workspace_id", [USER, None])
+async def test_a_living_value_is_json_of_its_fields_and_of_what_its_row_says(
+    cached: Cached, kind: str, fields: dict[str, Any], added: tuple[str, ...], workspace_id: str | None
+):
+    rows = cached.models.execute(
+        "SELECT runtime.living_value(%s, %s, %s, %s, '2026-01-02 03:04:05.6+01', '2026-01-02 03:04:05Z') AS text",
+        kind, json.dumps(fields), USER, workspace_id,
+    )  # fmt: skip
+    began, last = "2026-01-02T02:04:05.600000Z", "2026-01-02T03:04:05.000000Z"
+    row = {
+        "user_id": USER, "workspace_id": workspace_id, "created_at": began, "last_activity": last,
+        "connected_at": began, "last_seen": began,
+    }  # fmt: skip
+
+    assert json.loads(rows[0]["text"]) == fields | {name: row[name] for name in added}
 
 
 async def test_a_key_of_a_foreign_type_is_replaced(filled: Cached, log: Log):

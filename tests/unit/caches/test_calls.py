@@ -25,6 +25,21 @@ def test_a_group_is_bounded_by_calls_and_by_arguments():
     assert [len(group) for group in groups(huge)] == [1, 1]
 
 
+def test_a_group_has_no_keys_twice():
+    assert list(groups([put(1), put(2), put(1, 2)])) == [[put(1)], [put(2)], [put(1, 2)]]
+
+
+def test_groups_hold_every_call_in_its_order():
+    sizes = [1, 400, 700, 2, 3, *[1] * GROUP_CALLS_MAX, GROUP_ARGUMENTS_MAX + 1, 5]
+    calls = [put(number, size) for number, size in enumerate(sizes)]
+    made = list(groups(iter(calls)))
+
+    assert [call for group in made for call in group] == calls
+    assert all(
+        len(group) == 1 or sum(len(arguments) for *_, arguments in group) <= GROUP_ARGUMENTS_MAX for group in made
+    )
+
+
 def test_one_call_goes_alone_and_several_say_how_long_each_is():
     assert command([put(1)], "lib") == ["FCALL", "lib_put", 2, "k1", "g1", 1]
     assert command([put(1), put(2, 2)], "lib") == [
