@@ -117,7 +117,7 @@ async def write_all(tools: Tools, layout: Layout, found: Sequence[Document], onl
     try:
         rejected = await tools.writer.send(writes)
     except MissingIndexError as error:
-        await tools.layouts.make(layout, error.indices)
+        await tools.layouts.make(error.indices)
         rejected = await tools.writer.send(writes)
     for one, reason in rejected:
         log.error("document_rejected", index=one.target, document=one.id, reason=reason)

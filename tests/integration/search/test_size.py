@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 from contract_events import Given, id_of
 from following import Story
 from searched import Searched
 
+from tailrace.consumers.search import indices, moving
 from tailrace.consumers.search import reading as search_reading
 from tailrace.consumers.search.beside import Beside, make_tools, perform
+from tailrace.consumers.search.bulk import OutageError
 from tailrace.consumers.search.indices import Indices
-from tailrace.consumers.search.jobs import LEASE_S, Tools, claim
+from tailrace.consumers.search.jobs import LEASE_S, LostLeaseError, Tools, claim
+from tailrace.consumers.search.layouts import Layouts
 from tailrace.consumers.search.reading import Database
 from tailrace.operations.indices import overview
 from tailrace.projections.documents import shared_number
@@ -69,6 +73,12 @@ async def versions(story: Story) -> dict[str, int]:
         return await Indices(client, story.searched.settings.elasticsearch).versions(
             f"{story.searched.prefix}{HOME}", ids
         )
+
+
+async def until_somebody_waits(story: Story) -> None:
+    waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not story.searched.models.execute(waiting):  # noqa: ASYNC110 - a server tells nobody
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("messages", [8, 30])
@@ -224,3 +234,86 @@ async def test_a_job_says_how_far_it_is_also_when_it_begins_anew(story: Story, g
 
     shown = (await overview(story.searched.settings)).jobs[0]
     assert (shown["state"], shown["documents"], shown["documents_estimate"]) == ("waiting", 0, None)
+
+
+async def test_whoever_waited_to_make_indices_shows_no_earlier_layout(story: Story, given: Given, tools: Tools):
+    await story.tell(*founding(given, 3))
+    settings = story.searched.settings
+    slow = Layouts(
+        Database(story.searched.models.dsn, settings.postgres, "slow"), tools.indices, settings.elasticsearch
+    )
+    with psycopg.connect(story.searched.models.dsn) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('tailrace.search_indices', 0))")
+        waiting = asyncio.create_task(slow.current())
+        await until_somebody_waits(story)
+        holder.execute("INSERT INTO runtime.search_routes (workspace_id, route) VALUES (%s, 'own')", (W1,))
+        holder.execute("UPDATE runtime.search_state SET layout_epoch = layout_epoch + 1")
+    await waiting
+    await slow.close()
+
+    assert (await story.searched.indices())[OWN] != {}
+
+
+async def test_what_one_place_shows_already_the_other_shows_from_the_switch_on(
+    searched: Searched, given: Given, monkeypatch: pytest.MonkeyPatch
+):
+    searched.begin(**LIMITS, refresh_interval_s=300)
+    story = Story(searched)
+    await story.tell(*founding(given, 5))
+    await story.tell(*growing(given), jobs=False)
+    count, is_posted = Indices.count, False
+
+    async def count_and_go_on(self: Indices, *arguments: Any) -> int:
+        nonlocal is_posted
+        found = await count(self, *arguments)
+        if OWN in str(arguments[0]) and not is_posted:
+            is_posted = True
+            await story.tell(given.posted("late", "while it moves"), jobs=False)
+            async with searched.client() as client:
+                await client.indices.refresh(index=f"{searched.prefix}{HOME}")
+        return found
+
+    monkeypatch.setattr(Indices, "count", count_and_go_on)
+    await searched.jobs()
+
+    async with searched.client() as client:
+        answer = await client.search(index=f"{searched.prefix}messages")
+        settings = await client.indices.get_settings(index=f"{searched.prefix}{HOME}", flat_settings=True)
+    assert id_of("late") in {hit["_id"] for hit in answer["hits"]["hits"]}
+    assert settings[f"{searched.prefix}{HOME}"]["settings"]["index.refresh_interval"] == "300s"
+
+
+async def test_nobody_takes_copies_away_for_a_job_that_is_another_workers(
+    story: Story, given: Given, tools: Tools, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(indices, "PURGE_PAGE", 5)
+    await story.tell(*founding(given, 30))
+    await story.tell(*growing(given), jobs=False)
+    job = await claim(tools, "tests")
+    assert job is not None
+    delete = Indices._delete  # noqa: SLF001 - the moment between two pages
+
+    async def lose(self: Indices, *arguments: Any) -> int:
+        story.searched.models.execute("UPDATE runtime.search_jobs SET owner = 'another' WHERE kind = 'move'")
+        return await delete(self, *arguments)
+
+    monkeypatch.setattr(Indices, "_delete", lose)
+    with pytest.raises(LostLeaseError):
+        await moving.move(tools, job, story.searched.settings.elasticsearch)
+
+    async with story.searched.client() as client:
+        index = f"{story.searched.prefix}{HOME}"
+        await client.indices.refresh(index=index)
+        left = await client.count(index=index, query={"term": {"workspace_id": W1}})
+    assert left["count"] == 25
+
+
+async def test_copies_that_cannot_be_deleted_are_not_asked_for_for_ever(story: Story, given: Given, tools: Tools):
+    await story.tell(*founding(given, 3))
+    index = f"{story.searched.prefix}{HOME}"
+    async with story.searched.client() as client:
+        await client.indices.put_settings(index=index, settings={"index.blocks.write": True})
+
+    with pytest.raises(OutageError):
+        async for _ in tools.indices.purge(index, W1):
+            pass
