@@ -49,6 +49,7 @@ class Database:
         self._settings = settings
         self._name = name
         self._connection: asyncpg.Connection | None = None
+        self._switched: dict[str, bool] = {}
 
     def beside(self) -> "Database":
         """The same statements on another connection."""
@@ -74,6 +75,7 @@ class Database:
     async def snapshot(self) -> AsyncIterator[None]:
         """Everything fetched inside is read at one moment."""
         connection = await self.connection()
+        self._switched.clear()
         await connection.execute(_BEGIN.format(statement_timeout_ms=self._settings.statement_timeout_ms))
         try:
             yield
@@ -82,6 +84,12 @@ class Database:
             # Whatever the connection was doing, nothing of it is wanted any more.
             self.discard()
             raise
+
+    async def set_locally(self, name: str, *, is_on: bool) -> None:
+        """Switch a setting of the planner, on by default, until the snapshot ends."""
+        if self._switched.get(name, True) != is_on:
+            await (await self.connection()).execute(f"SET LOCAL {name} = {'on' if is_on else 'off'}")
+            self._switched[name] = is_on
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

@@ -16,30 +16,39 @@ STEPS_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One kind of document of a subject, page by page. With `outer`, page after page for each of its values."""
+    """One kind of document of a subject, page by page. With `outer`, page after page for each of its values.
+
+    `is_along_index` says that an index has the page's order.
+    """
 
     alias: str
     page: str
     start: tuple[str, ...]
     outer: str | None = None
     has_subject: bool = True
+    is_along_index: bool = True
 
+
+# By channel alone: what else may be in it is another workspace's, and written where that is.
+_MESSAGES_OF_WORKSPACE: Final = Stage(
+    "messages", "messages_of_channel_page", (LATEST,), outer="channel_of_workspace_next", has_subject=False
+)
 
 WALKS: Final[Mapping[str, tuple[Stage, ...]]] = {
     "user": (
         Stage("users", "members_of_user_page", (NO_ID,)),
         Stage("messages", "messages_of_user_page", (LATEST,), outer="workspace_of_user_next"),
-        Stage("files", "files_of_user_page", (NO_ID,)),
-        Stage("messages", "messages_reacted_by_user_page", (NO_ID,)),
-        Stage("messages", "messages_with_files_of_user_page", (NO_ID,)),
+        Stage("files", "files_of_user_page", (NO_ID,), is_along_index=False),
+        Stage("messages", "messages_reacted_by_user_page", (NO_ID,), is_along_index=False),
+        Stage("messages", "messages_with_files_of_user_page", (NO_ID,), is_along_index=False),
     ),
     "channel": (Stage("messages", "messages_of_channel_page", (LATEST,)),),
     "workspace": (
         Stage("users", "members_of_workspace_page", (NO_ID,)),
         Stage("files", "files_of_workspace_page", (NO_ID,)),
-        Stage("messages", "messages_of_channel_in_workspace_page", (LATEST,), outer="channel_of_workspace_next"),
+        _MESSAGES_OF_WORKSPACE,
     ),
-    "move": (Stage("messages", "messages_of_channel_in_workspace_page", (LATEST,), outer="channel_of_workspace_next"),),
+    "move": (_MESSAGES_OF_WORKSPACE,),
     "messages": (Stage("messages", "messages_page", (NO_ID,), has_subject=False),),
     "files": (Stage("files", "files_page", (NO_ID, NO_ID), has_subject=False),),
     "users": (Stage("users", "members_page", (NO_ID, NO_ID), has_subject=False),),
@@ -96,22 +105,21 @@ async def next_page(
     tens of thousands of channels with a few messages each, and every page costs a write and a commit. It may be empty
     although more follow, where it came upon many outer values that hold nothing.
     """
-    page, following = Page(), position
+    stages, page, following = WALKS[walk], Page(), position
     for _ in range(STEPS_MAX):
-        following = await _step(database, walk, subject, following, size - len(page), page)
-        if following.stage >= len(WALKS[walk]):
-            return await documents(database, page.messages, page.files, page.members), None
-        if len(page) >= size:
+        if following.stage >= len(stages) or len(page) >= size:
             break
-    return await documents(database, page.messages, page.files, page.members), following
+        # Where the planner takes a channel for small, it would sort all that is left of it for every page.
+        await database.set_locally("enable_sort", is_on=not stages[following.stage].is_along_index)
+        following = await _step(database, walk, subject, following, size - len(page), page)
+    await database.set_locally("enable_sort", is_on=True)
+    found = await documents(database, page.messages, page.files, page.members)
+    return found, following if following.stage < len(stages) else None
 
 
 async def _step(database: Database, walk: str, subject: str, position: Position, room: int, page: Page) -> Position:
     """Take up to `room` ids of one stage, or of one of its outer values, into the page; returns where it goes on."""
-    stages = WALKS[walk]
-    if position.stage >= len(stages):
-        return position
-    stage, outer = stages[position.stage], position.outer
+    stage, outer = WALKS[walk][position.stage], position.outer
     if stage.outer is not None and position.after is None:
         outer = (await database.fetch(stage.outer, subject, outer or NO_ID))[0][0]
         if outer is None:

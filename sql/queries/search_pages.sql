@@ -76,17 +76,6 @@ SELECT least(
      ORDER BY channel_id LIMIT 1)
 )::text
 
--- name: messages_of_channel_in_workspace_page
-SELECT message_id::text, ARRAY [created_at::text] AS after FROM (
-    (SELECT message_id, created_at FROM collab.messages
-     WHERE workspace_id = $1 AND channel_id = $2::text::uuid AND created_at < $3::text::timestamptz
-     ORDER BY created_at DESC FETCH FIRST $4 ROWS WITH TIES)
-    UNION ALL
-    (SELECT message_id, created_at FROM collab.messages_archive
-     WHERE workspace_id = $1 AND channel_id = $2::text::uuid AND created_at < $3::text::timestamptz
-     ORDER BY created_at DESC FETCH FIRST $4 ROWS WITH TIES)
-) AS m ORDER BY created_at DESC FETCH FIRST $4 ROWS WITH TIES
-
 -- name: messages_page
 SELECT message_id::text, ARRAY [message_id::text] AS after
 FROM runtime.message_ids WHERE canonical_id IS NULL AND message_id > $1::text::uuid ORDER BY message_id LIMIT $2

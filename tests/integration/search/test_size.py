@@ -18,6 +18,7 @@ from tailrace.consumers.search.indices import Indices
 from tailrace.consumers.search.jobs import LEASE_S, LostLeaseError, Tools, claim
 from tailrace.consumers.search.layouts import Layouts
 from tailrace.consumers.search.reading import Database
+from tailrace.consumers.search.walks import Position, next_page
 from tailrace.operations.indices import overview
 from tailrace.projections.documents import shared_number
 
@@ -174,6 +175,28 @@ async def test_small_channels_of_a_workspace_share_pages(story: Story, given: Gi
 
     assert pages == [40]
     assert story.differences() == {}
+
+
+async def test_the_planner_may_sort_only_where_no_index_has_the_order(
+    story: Story, given: Given, tools: Tools, monkeypatch: pytest.MonkeyPatch
+):
+    # It sorts all that is left of a channel for each page of it where it expects a page to be all.
+    await story.tell(*founding(given, 3), given.uploaded())
+    fetch, may_sort = tools.database.fetch, {}
+
+    async def look_and_fetch(name: str, *arguments: Any) -> Any:
+        connection = await tools.database.connection()
+        may_sort[name] = await connection.fetchval("SHOW enable_sort")
+        return await fetch(name, *arguments)
+
+    monkeypatch.setattr(tools.database, "fetch", look_and_fetch)
+    for walk, subject in (("user", "ana"), ("move", "w1")):
+        async with tools.database.snapshot():
+            await next_page(tools.database, walk, id_of(subject), Position(), 10)
+
+    along = {"messages_of_user_page", "messages_of_channel_page", "workspace_of_user_next", "channel_of_workspace_next"}
+    assert {may_sort[name] for name in along} == {"off"}
+    assert {may_sort[name] for name in ("files_of_user_page", "message_documents", "file_documents")} == {"on"}
 
 
 async def test_a_slow_job_keeps_its_lease(story: Story, given: Given, tools: Tools):
