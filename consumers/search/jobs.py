@@ -80,11 +80,16 @@ async def claim(tools: Tools, owner: str, kind: str | None = None, subject: str 
     row = rows[0]
     job = Job(row["kind"], row["subject"], owner, orjson.loads(row["position"]))
     if row["documents_estimate"] is None:
-        found = await tools.database.fetch(f"estimate_{job.walk}", *([] if job.has_everything else [job.subject]))
-        # A rebuild copies and then compares.
-        estimate = found[0][0] * (2 if job.kind == "rebuild" else 1)
-        await tools.database.fetch("estimate_job", job.kind, job.subject, owner, estimate)
+        await count_anew(tools, job)
     return job
+
+
+async def count_anew(tools: Tools, job: Job) -> None:
+    """Let the job's progress begin at nothing, with an estimate of what is ahead."""
+    found = await tools.database.fetch(f"estimate_{job.walk}", *([] if job.has_everything else [job.subject]))
+    # A rebuild copies and then compares.
+    estimate = found[0][0] * (2 if job.kind == "rebuild" else 1)
+    await tools.database.fetch("estimate_job", job.kind, job.subject, job.owner, estimate)
 
 
 async def walk(tools: Tools, job: Job, visit: Visit, name: str = "walk") -> None:

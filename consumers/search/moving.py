@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from tailrace.consumers.search.jobs import Job, Tools, store, walk, write_all
+from tailrace.consumers.search.jobs import Job, Tools, count_anew, store, walk, write_all
 from tailrace.consumers.search.layout import Layout
 from tailrace.consumers.search.routing import wanted_route
 from tailrace.errors import TailraceError
@@ -42,6 +42,7 @@ async def move(tools: Tools, job: Job, settings: ElasticsearchSettings) -> None:
         elif wanted != row["route"]:
             await _change(tools, "begin_move", job.subject, wanted)
             await store(tools, job, {"walk": {}, "began": row["now"]})
+            await count_anew(tools, job)
             log.info("workspace_moves", workspace=job.subject, route=row["route"], to=wanted)
         else:
             return
@@ -65,6 +66,7 @@ async def _copy_and_switch(tools: Tools, job: Job, row: Any) -> None:
         if await _counts_agree(tools, job, row):
             break
         await store(tools, job, {"walk": {}})
+        await count_anew(tools, job)
     else:
         raise TailraceError("the copy never held as many messages as the original")
     await store(tools, job, {"phase": "clean", "left": row["route"]})

@@ -62,7 +62,7 @@ WHERE (kind, subject) = (
 RETURNING kind, subject, position, documents_estimate
 
 -- name: estimate_job
-UPDATE runtime.search_jobs SET documents_estimate = $4
+UPDATE runtime.search_jobs SET documents = 0, documents_estimate = $4
 WHERE kind = $1 AND subject = $2 AND owner = $3 AND state = 'running'
 
 -- name: advance_job

@@ -306,6 +306,29 @@ async def test_what_one_place_shows_already_the_other_shows_from_the_switch_on(
     assert settings[f"{searched.prefix}{HOME}"]["settings"]["index.refresh_interval"] == "300s"
 
 
+async def test_a_workspace_that_is_to_go_back_while_it_moves_is_counted_anew(
+    story: Story, given: Given, monkeypatch: pytest.MonkeyPatch
+):
+    await story.tell(*founding(given, 30))
+    await story.tell(*growing(given), jobs=False)
+    count, is_told = Indices.count, False
+
+    async def count_and_shrink(self: Indices, *arguments: Any) -> int:
+        nonlocal is_told
+        if not is_told:
+            is_told = True
+            await story.tell(*(given.removed(user) for user in ("bo", "cy", "di")), jobs=False)
+        return await count(self, *arguments)
+
+    monkeypatch.setattr(Indices, "count", count_and_shrink)
+    await story.searched.jobs()
+
+    moved = "SELECT documents, documents_estimate AS estimate FROM runtime.search_jobs WHERE kind = 'move'"
+    assert story.searched.models.execute(moved) == [{"documents": 30, "estimate": 30}]
+    assert OWN not in await story.searched.indices()
+    assert story.differences() == {}
+
+
 async def test_nobody_takes_copies_away_for_a_job_that_is_another_workers(
     story: Story, given: Given, tools: Tools, monkeypatch: pytest.MonkeyPatch
 ):
