@@ -83,6 +83,8 @@ async def _switch(tools: Tools, job: Job, row: Any) -> None:
     old, new = [await _places(tools, layout, job.subject, row[name]) for name in ("route", "moving_to")]
     await tools.indices.hold_refresh(old, held=True)
     try:
+        # Elasticsearch answers a change of the interval with one more refresh, in its own time: before this one's end.
+        await tools.indices.refresh_indices(old)
         await tools.indices.refresh_indices(new)
         await _change(tools, "switch_move", job.subject, row["moving_to"])
         await tools.layouts.make()
