@@ -21,8 +21,9 @@ ALIASES: Final = ("messages", "files", "users")
 class Dirty:
     """What a batch touched. Documents are named by ids as the events give them; an alias id stands for its message.
 
-    `users` and `channels` may have new names, `ended_*` are gone with everything that belongs to them. `origin` maps
-    an id to the event that touched it last.
+    `users` and `channels` may have new names, and `named_by` has the ids of the events that may have given them;
+    `erased_*` and `ended_*` are gone with everything that belongs to them. `origin` maps an id to the event that
+    touched it last.
     """
 
     messages: set[str] = field(default_factory=set)
@@ -34,7 +35,9 @@ class Dirty:
     profiles: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     channels: set[str] = field(default_factory=set)
+    named_by: dict[str, set[str]] = field(default_factory=dict)
     erased_users: set[str] = field(default_factory=set)
+    ended_channels: set[str] = field(default_factory=set)
     ended_workspaces: set[str] = field(default_factory=set)
     counted_workspaces: set[str] = field(default_factory=set)
     origin: dict[str, Event] = field(default_factory=dict)
@@ -74,6 +77,7 @@ def _share(dirty: Dirty, event: Event) -> None:
 def _profile(dirty: Dirty, event: Event) -> None:
     dirty.profiles.add(event.data["user_id"])
     dirty.users.add(event.data["user_id"])
+    dirty.named_by.setdefault(event.data["user_id"], set()).add(event.id)
 
 
 def _status(dirty: Dirty, event: Event) -> None:
@@ -102,6 +106,12 @@ def _session(dirty: Dirty, event: Event) -> None:
 
 def _channel(dirty: Dirty, event: Event) -> None:
     dirty.channels.add(event.data["channel_id"])
+    dirty.named_by.setdefault(event.data["channel_id"], set()).add(event.id)
+
+
+def _channel_deleted(dirty: Dirty, event: Event) -> None:
+    _channel(dirty, event)
+    dirty.ended_channels.add(event.data["channel_id"])
 
 
 def _workspace_deleted(dirty: Dirty, event: Event) -> None:
@@ -140,7 +150,7 @@ _TOUCH: Final[dict[str, Callable[[Dirty, Event], None]]] = {
     "collab.workspace_member.left": _member,
     "collab.channel.created": _channel,
     "collab.channel.updated": _channel,
-    "collab.channel.deleted": _channel,
+    "collab.channel.deleted": _channel_deleted,
     "collab.session.started": _session,
     "collab.session.ended": _session,
     "collab.activity.recorded": _seen,

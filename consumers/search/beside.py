@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import asyncpg
@@ -59,13 +60,18 @@ class Beside:
         self._client = client
         self._settings = settings
         self._owner = owner
+        self._job: Job | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set; the job at hand is left where it is, for whoever comes next."""
+        """Work until `stopping` is set; the job at hand is given back where it is, for whoever comes next."""
         working = asyncio.create_task(self._work(), name="search jobs")
         await stopping.wait()
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+        if self._job is not None:
+            # Else it waited for its lease to end. Where PostgreSQL does not answer, it does.
+            with suppress(*PASSING):
+                await self._give_back(self._job)
         await self._tools.database.close()
         await self._client.close()
 
@@ -84,6 +90,7 @@ class Beside:
 
     async def _one(self, job: Job) -> None:
         log.info("search_job_begun", kind=job.kind, subject=job.subject)
+        self._job = job
         try:
             done = await perform(self._tools, job, self._settings)
             log.info("search_job_ended", kind=job.kind, subject=job.subject, done=done)
@@ -94,6 +101,7 @@ class Beside:
         except PASSING:
             await self._give_back(job)
             raise
+        self._job = None
 
     async def _give_back(self, job: Job) -> None:
         self._tools.database.discard()

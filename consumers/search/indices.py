@@ -2,13 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final
 
 import structlog
-from elasticsearch import AsyncElasticsearch, BadRequestError, OrjsonSerializer
+from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, OrjsonSerializer, TransportError
 
+from tailrace.consumers.search.bulk import OutageError
 from tailrace.consumers.search.layout import Layout, alias_of
 from tailrace.projections.documents import ALIASES
 from tailrace.settings import ElasticsearchSettings
@@ -18,6 +20,7 @@ log = structlog.get_logger()
 TEMPLATE_PRIORITY: Final = 200
 CREATED_AT_ONCE: Final = 4
 PURGE_PAGE: Final = 1_000
+KEEP_ALIVE: Final = "2m"
 
 
 def connect(url: str, settings: ElasticsearchSettings) -> AsyncElasticsearch:
@@ -147,28 +150,66 @@ class Indices:
         answer = await self._client.count(index=",".join(names), query=query, ignore_unavailable=True)
         return int(answer["count"])
 
-    async def purge(self, index: str, workspace_id: str) -> int:
-        """Delete a workspace's messages from an index that does not show them any more; returns their number."""
-        await self._client.indices.refresh(index=index)
-        purged = 0
+    async def hold_refresh(self, names: Collection[str], *, held: bool) -> None:
+        """Let nothing that is written become visible in these indices, or as their template says again."""
+        interval = "-1" if held else f"{self._settings.refresh_interval_s}s"
+        await self._client.indices.put_settings(
+            index=",".join(names), settings={"refresh_interval": interval}, ignore_unavailable=True
+        )
+
+    async def refresh_indices(self, names: Collection[str]) -> None:
+        """Make everything written so far to these indices visible."""
+        await self._client.indices.refresh(index=",".join(names), ignore_unavailable=True)
+
+    async def purge(self, index: str, workspace_id: str) -> AsyncIterator[int]:
+        """Delete a workspace's messages from an index that does not show them any more; gives the number of each page.
+
+        Raises `OutageError` where Elasticsearch deletes none of them.
+        """
         while True:
-            page = await self._client.search(
-                index=index,
-                size=PURGE_PAGE,
-                query={"term": {"workspace_id": workspace_id}},
-                source=False,
-                version=True,
-                sort=["_doc"],
-            )
-            hits = page["hits"]["hits"]
-            if not hits:
-                return purged
-            operations = [
-                {"delete": {"_id": hit["_id"], "version": hit["_version"], "version_type": "external_gte"}}
-                for hit in hits
-            ]
-            await self._client.bulk(index=index, operations=operations, refresh=True, filter_path="errors")
-            purged += len(hits)
+            await self._client.indices.refresh(index=index)
+            found = deleted = 0
+            async for hits in self._pages(index, {"term": {"workspace_id": workspace_id}}):
+                found += len(hits)
+                deleted += await self._delete(index, hits)
+                yield len(hits)
+            if not found:
+                return
+            if not deleted:
+                raise OutageError
+
+    async def _pages(self, index: str, query: dict[str, Any]) -> AsyncIterator[list[Any]]:
+        """What is found at one moment, page by page: each goes on behind the one before, over nothing twice."""
+        point = (await self._client.open_point_in_time(index=index, keep_alive=KEEP_ALIVE))["id"]
+        after: list[Any] | None = None
+        try:
+            while True:
+                page = await self._client.search(
+                    pit={"id": point, "keep_alive": KEEP_ALIVE},
+                    size=PURGE_PAGE,
+                    query=query,
+                    source=False,
+                    version=True,
+                    sort=["_shard_doc"],
+                    search_after=after,
+                    track_total_hits=False,
+                )
+                point, hits = page["pit_id"], page["hits"]["hits"]
+                if not hits:
+                    return
+                yield hits
+                after = hits[-1]["sort"]
+        finally:
+            with suppress(ApiError, TransportError):
+                await self._client.close_point_in_time(id=point)
+
+    async def _delete(self, index: str, hits: Sequence[Any]) -> int:
+        operations = [
+            {"delete": {"_id": hit["_id"], "version": hit["_version"], "version_type": "external_gte"}} for hit in hits
+        ]
+        answer = await self._client.bulk(index=index, operations=operations, filter_path="items.*.status")
+        # What was written again meanwhile is found again in the next round.
+        return sum(item["delete"]["status"] in {200, 404, 409} for item in answer["items"])
 
     async def versions(self, index: str, ids: Sequence[str]) -> dict[str, int]:
         """External versions of the documents that an index holds, tombstones included."""

@@ -23,6 +23,8 @@ from tailrace.errors import TailraceError
 log = structlog.get_logger()
 
 PAGE_DOCUMENTS: Final = 1_000
+PAGE_S: Final = 5
+"""A slower pace has smaller pages, of so many seconds: the lease is renewed with each."""
 LEASE_S: Final = 60
 """A job whose owner did not show a page for so long may be taken over; its cursor says where it was."""
 
@@ -47,7 +49,12 @@ class Job:
     @property
     def walk(self) -> str:
         """Name of the walk that goes through its documents."""
-        return self.subject if self.kind in {"refill", "rebuild"} else self.kind
+        return self.subject if self.has_everything else self.kind
+
+    @property
+    def has_everything(self) -> bool:
+        """Whether it goes through all documents of an alias, which is its subject."""
+        return self.kind in {"refill", "rebuild"}
 
 
 @dataclass
@@ -71,7 +78,18 @@ async def claim(tools: Tools, owner: str, kind: str | None = None, subject: str 
     if not rows:
         return None
     row = rows[0]
-    return Job(row["kind"], row["subject"], owner, orjson.loads(row["position"]))
+    job = Job(row["kind"], row["subject"], owner, orjson.loads(row["position"]))
+    if row["documents_estimate"] is None:
+        await count_anew(tools, job)
+    return job
+
+
+async def count_anew(tools: Tools, job: Job) -> None:
+    """Let the job's progress begin at nothing, with an estimate of what is ahead."""
+    found = await tools.database.fetch(f"estimate_{job.walk}", *([] if job.has_everything else [job.subject]))
+    # A rebuild copies and then compares.
+    estimate = found[0][0] * (2 if job.kind == "rebuild" else 1)
+    await tools.database.fetch("estimate_job", job.kind, job.subject, job.owner, estimate)
 
 
 async def walk(tools: Tools, job: Job, visit: Visit, name: str = "walk") -> None:
@@ -81,12 +99,13 @@ async def walk(tools: Tools, job: Job, visit: Visit, name: str = "walk") -> None
     apart.
     """
     position: Position | None = Position.read(job.stored.get(name, {}))
+    size = min(PAGE_DOCUMENTS, PAGE_S * tools.documents_per_s)
     loop = asyncio.get_running_loop()
     while position is not None:
         began = loop.time()
         layout = await tools.layouts.current()
         async with tools.database.snapshot():
-            found, following = await next_page(tools.database, job.walk, job.subject, position, PAGE_DOCUMENTS)
+            found, following = await next_page(tools.database, job.walk, job.subject, position, size)
         rejected = await visit(layout, found)
         stored = {"stage": len(WALKS[job.walk])} if following is None else following.document()
         if not await _advance(tools, job, layout, {name: stored}, (len(found), rejected)):
@@ -103,7 +122,7 @@ async def write_all(tools: Tools, layout: Layout, found: Sequence[Document], onl
     try:
         rejected = await tools.writer.send(writes)
     except MissingIndexError as error:
-        await tools.layouts.make(layout, error.indices)
+        await tools.layouts.make(error.indices)
         rejected = await tools.writer.send(writes)
     for one, reason in rejected:
         log.error("document_rejected", index=one.target, document=one.id, reason=reason)

@@ -45,8 +45,7 @@ class Layouts:
             self._ensured.generations,
             self._ensured.routes,
         ):
-            await self.make(layout)
-            self._ensured = layout
+            layout = self._ensured = await self.make()
         self._known = layout
         return layout
 
@@ -59,20 +58,26 @@ class Layouts:
         routes = {w: Route(route, moving_to) for w, route, moving_to in orjson.loads(row["routes"])}
         return Layout(self._prefix, row["layout_epoch"], row["history_epoch"], generations, routes)
 
-    async def make(self, layout: Layout, also: Collection[str] = ()) -> None:
-        """Make missing indices. One that was lost is filled again from PostgreSQL."""
+    async def make(self, also: Collection[str] = ()) -> Layout:
+        """Make missing indices and set what readers see; returns the layout by which that was done.
+
+        An index that was lost is filled again from PostgreSQL.
+        """
         async with self._database.transaction():
-            # One at a time: of two that begin together, the second would take what the first is making for lost.
+            # One at a time: of two that begin together, the second would take what the first is making for lost. And
+            # read anew: by a layout from before the wait, aliases would go back to where a workspace has left.
             await self._database.fetch("lock_making")
+            layout = await self.read()
             made = await self._indices.ensure(layout, also)
             if not made:
-                return
+                return layout
             is_first = bool(await self._database.fetch("mark_made"))
             live = {name: alias for alias, name in layout.standing()}
             lost = {live[name] for name in made if name in live and name in self._shown(layout)}
             if not is_first:
                 for alias in sorted(lost):
                     await self._database.fetch("request_job", "refill", alias)
+        return layout
 
     @staticmethod
     def _shown(layout: Layout) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from tailrace.consumers.search.jobs import Job, Tools, store, walk, write_all
+from tailrace.consumers.search.jobs import Job, Tools, count_anew, store, walk, write_all
 from tailrace.consumers.search.layout import Layout
 from tailrace.consumers.search.routing import wanted_route
 from tailrace.errors import TailraceError
@@ -20,8 +20,12 @@ from tailrace.settings import ElasticsearchSettings
 
 log = structlog.get_logger()
 
-COUNTS_MAX: Final = 20
+COPIES_MAX: Final = 5
+COUNTS_MAX: Final = 5
+"""Of one copy, before it is made again."""
 COUNT_PAUSE_S: Final = 1.0
+SEARCHES_END_S: Final = 10.0
+"""So long a search may go on (`tailrace.search.requests.TIMEOUT`) that was told of the old place."""
 
 
 async def move(tools: Tools, job: Job, settings: ElasticsearchSettings) -> None:
@@ -38,6 +42,7 @@ async def move(tools: Tools, job: Job, settings: ElasticsearchSettings) -> None:
         elif wanted != row["route"]:
             await _change(tools, "begin_move", job.subject, wanted)
             await store(tools, job, {"walk": {}, "began": row["now"]})
+            await count_anew(tools, job)
             log.info("workspace_moves", workspace=job.subject, route=row["route"], to=wanted)
         else:
             return
@@ -56,30 +61,53 @@ async def _change(tools: Tools, statement: str, *arguments: Any) -> None:
 
 async def _copy_and_switch(tools: Tools, job: Job, row: Any) -> None:
     over = replace(tools, writer=tools.writer.over_equals())
-    for _ in range(COUNTS_MAX):
+    for _ in range(COPIES_MAX):
         await walk(tools, job, lambda layout, found: write_all(over, layout, found))
         if await _counts_agree(tools, job, row):
             break
-        # What others are just writing comes.
         await store(tools, job, {"walk": {}})
-        await asyncio.sleep(COUNT_PAUSE_S)
+        await count_anew(tools, job)
     else:
         raise TailraceError("the copy never held as many messages as the original")
     await store(tools, job, {"phase": "clean", "left": row["route"]})
-    await _change(tools, "switch_move", job.subject, row["moving_to"])
-    await tools.layouts.current()
+    await _switch(tools, job, row)
+
+
+async def _switch(tools: Tools, job: Job, row: Any) -> None:
+    """Show the new place instead of the old one, with no message fewer in it.
+
+    Both refresh every few seconds, each in its own time: what the old one shows already and the new one not yet would
+    disappear for so long. So the old one shows nothing new from before the new one's refresh until the switch.
+    """
+    layout = await tools.layouts.current()
+    old, new = [await _places(tools, layout, job.subject, row[name]) for name in ("route", "moving_to")]
+    await tools.indices.hold_refresh(old, held=True)
+    try:
+        # Elasticsearch answers a change of the interval with one more refresh, in its own time: before this one's end.
+        await tools.indices.refresh_indices(old)
+        await tools.indices.refresh_indices(new)
+        await _change(tools, "switch_move", job.subject, row["moving_to"])
+        await tools.layouts.make()
+    finally:
+        await tools.indices.hold_refresh(old, held=False)
 
 
 async def _counts_agree(tools: Tools, job: Job, row: Any) -> bool:
     """Whether old messages are as many there as here; new ones come to both while this counts."""
-    layout = await tools.layouts.current()
     before = job.stored.get("began") or row["now"]
-    counts = [
-        await tools.indices.count(await _places(tools, layout, job.subject, route), job.subject, before)
-        for route in (row["route"], row["moving_to"])
-    ]
-    log.info("workspace_counted", workspace=job.subject, here=counts[0], there=counts[1])
-    return counts[0] == counts[1]
+    for _ in range(COUNTS_MAX):
+        layout = await tools.layouts.current()
+        counts = [
+            await tools.indices.count(await _places(tools, layout, job.subject, route), job.subject, before)
+            for route in (row["route"], row["moving_to"])
+        ]
+        log.info("workspace_counted", workspace=job.subject, here=counts[0], there=counts[1])
+        if counts[0] == counts[1]:
+            return True
+        # What others are just writing comes.
+        await store(tools, job, {})
+        await asyncio.sleep(COUNT_PAUSE_S)
+    return False
 
 
 async def _places(tools: Tools, layout: Layout, workspace_id: str, route: str) -> list[str]:
@@ -98,16 +126,18 @@ async def _end(tools: Tools, job: Job) -> None:
     left = job.stored["left"]
     row = await _state(tools, job)
     if row["route"] == left and row["moving_to"] is not None:
-        await _change(tools, "switch_move", job.subject, row["moving_to"])
-    layout = await tools.layouts.current()
-    await tools.indices.show(layout)
+        await _switch(tools, job, row)
+    layout = await tools.layouts.make()
+    # Where the worker that switched was killed before it could.
+    await tools.indices.hold_refresh(await _places(tools, layout, job.subject, left), held=False)
     if row["moving_to"] is not None:
         await _change(tools, "end_move", job.subject)
     layout = await tools.layouts.current()
+    await asyncio.sleep(SEARCHES_END_S)
     if left == "shared":
         for number, _ in layout.generations["messages"]:
             name = generation_name(f"messages_shared_{shared_number(job.subject)}", number)
-            await tools.indices.purge(f"{layout.prefix}{name}", job.subject)
+            await _purge(tools, job, f"{layout.prefix}{name}")
     elif left == "own":
         names = [layout.full(f"messages_workspace_{job.subject}", n) for n, _ in layout.generations["messages"]]
         await tools.indices.drop(names)
@@ -116,3 +146,13 @@ async def _end(tools: Tools, job: Job) -> None:
         await tools.indices.drop([name for name in existing if f"messages_{job.subject}_" in name])
     await store(tools, job, {"phase": None, "left": None})
     log.info("workspace_moved", workspace=job.subject, route=row["route"])
+
+
+async def _purge(tools: Tools, job: Job, index: str) -> None:
+    """Take the workspace's messages out of an index at the pace of jobs; each page renews the lease."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async for documents in tools.indices.purge(index, job.subject):
+        await store(tools, job, {})
+        await asyncio.sleep(max(0.0, documents / tools.documents_per_s - (loop.time() - began)))
+        began = loop.time()

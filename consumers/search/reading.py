@@ -1,6 +1,6 @@
 """Reads documents from PostgreSQL: which ones a change reaches, and what they are, in one snapshot."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,6 +26,13 @@ SET LOCAL enable_seqscan = off
 """
 # As in the PostgreSQL worker: rows are found by key, and plans made while tables were empty are kept.
 
+TOGETHER: Final = 5
+"""Documents that all names of a batch may reach in it, in multiples of what one name may: a second of writing."""
+READS: Final = 50
+"""Ids that are read to find that out, likewise; where thousands are renamed at once, the last are not looked at."""
+SUBJECTS_AT_ONCE: Final = 50
+"""So many subjects are asked about together: of each there may be more ids than fit."""
+
 Ids = list[str]
 Pairs = set[tuple[str, str]]
 
@@ -42,6 +49,7 @@ class Database:
         self._settings = settings
         self._name = name
         self._connection: asyncpg.Connection | None = None
+        self._switched: dict[str, bool] = {}
 
     def beside(self) -> "Database":
         """The same statements on another connection."""
@@ -67,6 +75,7 @@ class Database:
     async def snapshot(self) -> AsyncIterator[None]:
         """Everything fetched inside is read at one moment."""
         connection = await self.connection()
+        self._switched.clear()
         await connection.execute(_BEGIN.format(statement_timeout_ms=self._settings.statement_timeout_ms))
         try:
             yield
@@ -75,6 +84,12 @@ class Database:
             # Whatever the connection was doing, nothing of it is wanted any more.
             self.discard()
             raise
+
+    async def set_locally(self, name: str, *, is_on: bool) -> None:
+        """Switch a setting of the planner, on by default, until the snapshot ends."""
+        if self._switched.get(name, True) != is_on:
+            await (await self.connection()).execute(f"SET LOCAL {name} = {'on' if is_on else 'off'}")
+            self._switched[name] = is_on
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -131,7 +146,10 @@ class Indexed:
 
 
 async def reach(database: Database, dirty: Dirty, indexed: Indexed, inline_max: int) -> Reach:
-    """Everything that these events reach, by what PostgreSQL holds. Must be called inside a snapshot."""
+    """Everything that these events reach, by what PostgreSQL holds. Must be called inside a snapshot.
+
+    `inline_max` documents may come of one name, `TOGETHER` times as many of all names; the rest becomes jobs.
+    """
     found = Reach(set(dirty.messages), set(dirty.files), set(dirty.members))
     if dirty.posted:
         found.messages |= {r[0] for r in await database.fetch("replies_below", _array(dirty.posted))}
@@ -140,15 +158,23 @@ async def reach(database: Database, dirty: Dirty, indexed: Indexed, inline_max: 
     if dirty.sessions:
         found.members |= _pairs(await database.fetch("members_of_sessions", list(dirty.sessions)))
     found.jobs |= {("workspace", workspace_id) for workspace_id in dirty.ended_workspaces}
-    await _reach_of_users(database, dirty, found, inline_max)
-    for kind, query, limits in (
-        ("user", "messages_of_users", dict.fromkeys(dirty.users, indexed.anywhere)),
-        ("channel", "messages_of_channels", {c: indexed.in_channel.get(c, 0) for c in dirty.channels}),
-    ):
-        wanted = sorted(subject for subject, below in limits.items() if below and (kind, subject) not in found.jobs)
-        if wanted:
-            rows = await database.fetch(query, wanted, inline_max + 1)
-            _take_messages(found, kind, rows, limits, inline_max)
+    users = await _renamed(database, "user", dirty.users, dirty) | dirty.erased_users
+    channels = await _renamed(database, "channel", dirty.channels, dirty) | dirty.ended_channels
+    below = dict.fromkeys(users, indexed.anywhere) | {c: indexed.in_channel.get(c, 0) for c in channels}
+
+    def was_indexed(row: asyncpg.Record) -> bool:
+        return bool(row["log_offset"] < below[row["subject"]])
+
+    spreading = _Spreading(database, found, inline_max)
+    for row in await spreading.taken("user", "memberships_of_users", dirty.profiles):
+        found.members.add((row["workspace_id"], row["subject"]))
+    for row in await spreading.taken("user", "files_of_uploaders", users):
+        found.files.add((row["workspace_id"], row["file_id"]))
+    for row in await spreading.taken("user", "messages_reacted_by_users", dirty.erased_users):
+        found.messages.add(row["message_id"])
+    for kind, query, subjects in (("user", "messages_of_users", users), ("channel", "messages_of_channels", channels)):
+        rows = await spreading.taken(kind, query, {one for one in subjects if below[one]}, was_indexed)
+        found.messages |= {row["message_id"] for row in rows}
     # Of the messages that hold a file, has_files may be another.
     touched = [file_id for _, file_id in found.files]
     if touched:
@@ -156,42 +182,51 @@ async def reach(database: Database, dirty: Dirty, indexed: Indexed, inline_max: 
     return found
 
 
-async def _reach_of_users(database: Database, dirty: Dirty, found: Reach, inline_max: int) -> None:
-    if dirty.profiles:
-        rows = await database.fetch("memberships_of_users", list(dirty.profiles), inline_max + 1)
-        if len(rows) > inline_max:
-            found.jobs |= {("user", user_id) for user_id in dirty.profiles}
-        found.members |= _pairs(rows)
-    if dirty.users:
-        rows = await database.fetch("files_of_uploaders", list(dirty.users), inline_max + 1)
-        if len(rows) > inline_max:
-            found.jobs |= {("user", user_id) for user_id in dirty.users}
-        found.files |= _pairs(rows)
-    if dirty.erased_users:
-        rows = await database.fetch("messages_reacted_by_users", list(dirty.erased_users), inline_max + 1)
-        if len(rows) > inline_max:
-            found.jobs |= {("user", user_id) for user_id in dirty.erased_users}
-        found.messages |= {r[0] for r in rows}
+async def _renamed(database: Database, kind: str, subjects: set[str], dirty: Dirty) -> set[str]:
+    """Those whose name may be another by an event of this batch.
+
+    An event after which PostgreSQL held the same name reaches no message. Where it folded several into one change, that
+    is said to be the last one's, whose batch is this one or is still to come.
+    """
+    if not subjects:
+        return set()
+    rows = await database.fetch("last_name_changes", kind, sorted(subjects))
+    return subjects - {subject for subject, event_id in rows if event_id not in dirty.named_by[subject]}
 
 
-def _take_messages(
-    found: Reach, kind: str, rows: Iterable[asyncpg.Record], limits: Mapping[str, int], inline_max: int
-) -> None:
-    """Take the messages of each subject into the batch while there is room; a subject with more becomes a job."""
-    held: dict[str, int] = {}
-    indexed: dict[str, set[str]] = {}
-    for row in rows:
-        subject = row["subject"]
-        held[subject] = held.get(subject, 0) + 1
-        if row["log_offset"] < limits[subject]:
-            indexed.setdefault(subject, set()).add(row["message_id"])
-    room = inline_max
-    for subject, messages in sorted(indexed.items(), key=lambda item: (len(item[1]), item[0])):
-        if held[subject] > inline_max or len(messages) > room:
-            found.jobs.add((kind, subject))
-        else:
-            room -= len(messages)
-            found.messages |= messages
+class _Spreading:
+    """Takes what names reach into a batch while there is room; a subject for which there is none becomes a job."""
+
+    def __init__(self, database: Database, found: Reach, inline_max: int) -> None:
+        self._database = database
+        self._found = found
+        self._inline_max = inline_max
+        self._room = TOGETHER * inline_max
+        self._reads = READS * inline_max
+
+    async def taken(
+        self, kind: str, query: str, subjects: Iterable[str], is_wanted: Callable[[asyncpg.Record], bool] | None = None
+    ) -> list[asyncpg.Record]:
+        """The wanted ones of a statement's rows, of all subjects that do not become jobs."""
+        taken: list[asyncpg.Record] = []
+        waiting = sorted(one for one in subjects if (kind, one) not in self._found.jobs)
+        while waiting:
+            some, waiting = waiting[:SUBJECTS_AT_ONCE], waiting[SUBJECTS_AT_ONCE:]
+            if self._reads < 0:
+                self._found.jobs |= {(kind, subject) for subject in some}
+                continue
+            held: dict[str, list[asyncpg.Record]] = {}
+            for row in await self._database.fetch(query, some, self._inline_max + 1):
+                held.setdefault(row["subject"], []).append(row)
+            for subject, rows in sorted(held.items(), key=lambda item: (len(item[1]), item[0])):
+                self._reads -= len(rows)
+                wanted = rows if is_wanted is None else [row for row in rows if is_wanted(row)]
+                if len(rows) > self._inline_max or len(wanted) > self._room:
+                    self._found.jobs.add((kind, subject))
+                else:
+                    self._room -= len(wanted)
+                    taken += wanted
+        return taken
 
 
 def _array(ids: Iterable[str]) -> str:

@@ -180,7 +180,7 @@ class SearchSink:
         try:
             return await self.writer.send(writes)
         except MissingIndexError as error:
-            await self._layouts.make(layout, error.indices)
+            await self._layouts.make(error.indices)
             return await self.writer.send(writes)
 
     async def _commit(

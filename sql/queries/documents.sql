@@ -109,21 +109,28 @@ JOIN collab.message_files s ON s.message_id = coalesce(i.canonical_id, i.message
 SELECT DISTINCT s.message_id::text FROM collab.message_files s WHERE s.file_id = ANY ($1::uuid[])
 
 -- name: files_of_uploaders
-SELECT f.workspace_id::text, f.file_id::text FROM collab.files f WHERE f.uploader_id = ANY ($1::uuid[]) LIMIT $2
+-- Of each at most $2, as everywhere below; one more than may be done at once says that there are too many.
+SELECT k.user_id::text AS subject, f.workspace_id::text, f.file_id::text
+FROM unnest($1::uuid[]) AS k (user_id)
+CROSS JOIN LATERAL (SELECT x.workspace_id, x.file_id FROM collab.files x WHERE x.uploader_id = k.user_id LIMIT $2) AS f
 
 -- name: memberships_of_users
-SELECT workspace_id::text, user_id::text FROM collab.workspace_members WHERE user_id = ANY ($1::uuid[]) LIMIT $2
+SELECT k.user_id::text AS subject, m.workspace_id::text
+FROM unnest($1::uuid[]) AS k (user_id)
+CROSS JOIN LATERAL (SELECT x.workspace_id FROM collab.workspace_members x WHERE x.user_id = k.user_id LIMIT $2) AS m
 
 -- name: members_of_sessions
 SELECT workspace_id::text, user_id::text FROM collab.sessions
 WHERE session_id = ANY ($1::uuid[]) AND workspace_id IS NOT NULL AND user_id IS NOT NULL
 
 -- name: messages_of_users
--- At most $2 messages of each; one more than may be done at once says that there are too many.
+-- At most so many, and as many archived ones.
 SELECT k.user_id::text AS subject, m.message_id::text, i.log_offset
 FROM unnest($1::uuid[]) AS k (user_id)
 CROSS JOIN LATERAL (
-    SELECT x.message_id FROM collab.messages x WHERE x.user_id = k.user_id LIMIT $2
+    (SELECT x.message_id FROM collab.messages x WHERE x.user_id = k.user_id LIMIT $2)
+    UNION ALL
+    (SELECT x.message_id FROM collab.messages_archive x WHERE x.user_id = k.user_id LIMIT $2)
 ) AS m
 JOIN runtime.message_ids i ON i.message_id = m.message_id
 
@@ -131,12 +138,19 @@ JOIN runtime.message_ids i ON i.message_id = m.message_id
 SELECT k.channel_id::text AS subject, m.message_id::text, i.log_offset
 FROM unnest($1::uuid[]) AS k (channel_id)
 CROSS JOIN LATERAL (
-    SELECT x.message_id FROM collab.messages x WHERE x.channel_id = k.channel_id LIMIT $2
+    (SELECT x.message_id FROM collab.messages x WHERE x.channel_id = k.channel_id LIMIT $2)
+    UNION ALL
+    (SELECT x.message_id FROM collab.messages_archive x WHERE x.channel_id = k.channel_id LIMIT $2)
 ) AS m
 JOIN runtime.message_ids i ON i.message_id = m.message_id
 
 -- name: messages_reacted_by_users
-SELECT DISTINCT message_id::text FROM collab.message_reactions WHERE user_id = ANY ($1::uuid[]) LIMIT $2
+SELECT k.user_id::text AS subject, r.message_id::text
+FROM unnest($1::uuid[]) AS k (user_id)
+CROSS JOIN LATERAL (SELECT x.message_id FROM collab.message_reactions x WHERE x.user_id = k.user_id LIMIT $2) AS r
+
+-- name: last_name_changes
+SELECT subject::text, event_id FROM runtime.name_changes WHERE kind = $1 AND subject = ANY ($2::uuid[])
 
 -- name: member_counts
 SELECT w.workspace_id::text, w.member_count, w.deleted_at IS NULL AS exists,

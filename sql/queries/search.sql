@@ -49,14 +49,21 @@ ON CONFLICT (kind, subject) DO UPDATE SET
     reason = NULL, requested_at = now(), updated_at = now()
 
 -- name: claim_job
-UPDATE runtime.search_jobs SET state = 'running', owner = $1, leased_until = now() + $2 * interval '1 second'
+-- At its beginning a job serves everybody who has asked so far: it reads what they wrote.
+UPDATE runtime.search_jobs
+SET state = 'running', owner = $1, leased_until = now() + $2 * interval '1 second',
+    serves = CASE WHEN position = '{}' THEN requests ELSE serves END
 WHERE (kind, subject) = (
     SELECT j.kind, j.subject FROM runtime.search_jobs j
     WHERE (j.state = 'waiting' OR (j.state = 'running' AND j.leased_until < now()))
       AND ($3::text IS NULL OR (j.kind = $3 AND j.subject = $4))
     ORDER BY j.requested_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )
-RETURNING kind, subject, serves, position, documents
+RETURNING kind, subject, position, documents_estimate
+
+-- name: estimate_job
+UPDATE runtime.search_jobs SET documents = 0, documents_estimate = $4
+WHERE kind = $1 AND subject = $2 AND owner = $3 AND state = 'running'
 
 -- name: advance_job
 UPDATE runtime.search_jobs
@@ -70,6 +77,8 @@ RETURNING serves
 UPDATE runtime.search_jobs
 SET state = CASE WHEN requests > serves THEN 'waiting' ELSE 'done' END,
     position = CASE WHEN requests > serves THEN '{}' ELSE position END,
+    documents = CASE WHEN requests > serves THEN 0 ELSE documents END,
+    documents_estimate = CASE WHEN requests > serves THEN NULL ELSE documents_estimate END,
     serves = requests, owner = NULL, leased_until = NULL, updated_at = now()
 WHERE kind = $1 AND subject = $2 AND owner = $3 AND state = 'running'
 RETURNING state

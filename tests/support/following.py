@@ -28,6 +28,12 @@ class Story:
         """Publish, apply everywhere and, unless told otherwise, do the jobs that come of it."""
         new = self.more(*events)
         await self.searched.models.apply([new])
+        await self.follow(new)
+        if jobs:
+            await self.searched.jobs()
+
+    async def follow(self, new: Log) -> None:
+        """Apply to the indices what the tables have."""
         sink = self.searched.sink()
         try:
             reader = Reader(self.searched.models, sink)
@@ -35,8 +41,6 @@ class Story:
             await sink.apply(reader.batch(new))
         finally:
             await sink.close()
-        if jobs:
-            await self.searched.jobs()
 
     def differences(self) -> dict[str, Any]:
         """What searches find wrongly by now."""

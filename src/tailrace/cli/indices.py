@@ -43,8 +43,11 @@ def ls_command(output: OutputOption = Output.TABLE) -> None:
         rows = [[r["workspace_id"], r["route"], r["moving_to"]] for r in found.routes]
         print_table(["WORKSPACE", "INDICES", "MOVING TO"], rows)
     if found.jobs:
-        jobs = [[j["kind"], j["subject"], j["state"], j["documents"], j["reason"]] for j in found.jobs]
-        print_table(["JOB", "OF", "STATE", "DOCUMENTS", "REASON"], jobs)
+        jobs = [
+            [j["kind"], j["subject"], j["state"], j["documents"], j["documents_estimate"], j["reason"]]
+            for j in found.jobs
+        ]
+        print_table(["JOB", "OF", "STATE", "DOCUMENTS", "OF ABOUT", "REASON"], jobs)
 
 
 @indices.command("create")

@@ -22,6 +22,7 @@ log = structlog.get_logger()
 DERIVED: Final = frozenset({
     "schema_migrations", "progress", "dead_letters", "parked_events", "message_ids", "thread_edges", "tombstones",
     "file_accesses", "channel_versions", "last_seen", "time_zones", "day_members", "hour_members", "file_versions",
+    "name_changes",
 })  # fmt: skip
 """Tables of `runtime` that belong to a version, because the log or the migrations fill them. All others exist once."""
 

@@ -10,6 +10,7 @@ from read_models import ReadModels
 from searched import Searched
 
 from tailrace.addresses import resolve
+from tailrace.consumers.search import moving
 from tailrace.operations.database import connection
 from tailrace.operations.migrations import migrate
 from tailrace.settings import Settings
@@ -37,6 +38,12 @@ async def searched(
     made = Searched(ReadModels(settings))
     yield made
     await made.drop()
+
+
+@pytest.fixture(autouse=True)
+def _no_searches_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for searches that were told of indices before these go."""
+    monkeypatch.setattr(moving, "SEARCHES_END_S", 0.0)
 
 
 @pytest.fixture
