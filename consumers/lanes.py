@@ -16,6 +16,12 @@ class Lane:
         self.applier = applier
         self.queue: asyncio.Queue[list[Batch]] = asyncio.Queue(maxsize=batches_max)
 
+    async def put(self, batches: list[Batch]) -> None:
+        """Let these batches be applied behind those in hand; waits for room."""
+        await self.queue.put(batches)
+        for batch in batches:
+            self.sink.prefetch(batch)
+
     @property
     def in_hand(self) -> int:
         """Batches that are decoded and not applied yet."""

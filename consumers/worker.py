@@ -271,7 +271,7 @@ class Worker:
             await self._claim()
             batches = self._woken() or await self._next_batches()
             for_lanes = ((lane, [batch for of, batch in batches if of is lane]) for lane in self._lanes)
-            await asyncio.gather(*(lane.queue.put(mine) for lane, mine in for_lanes if mine))
+            await asyncio.gather(*(lane.put(mine) for lane, mine in for_lanes if mine))
             self._check_stall()
 
     async def _stand(self) -> None:
