@@ -41,6 +41,8 @@ class Lane:
         """Line batches up, once there is room for them."""
         self._holds.update(_partitions(batches))
         await self._queue.put(batches)
+        for batch in batches:
+            self.sink.prefetch(batch)
 
     async def take(self) -> list[Batch]:
         """The next batches; `done` when they are applied or dropped."""
