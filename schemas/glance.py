@@ -37,7 +37,7 @@ _KNOWN: Final[Mapping[str, tuple[str, tuple[str, ...], int, tuple[tuple[str, boo
 
 
 def glance(topic: str, key: bytes | None, value: bytes | None, appended_at: datetime | None) -> Event | Refusal | None:
-    """As `decode`, except that an Event's `data` is what the producer wrote: only its ids are judged, times are text.
+    """As `decode`, except that an Event's `data` may hold nothing but ids.
 
     Signals are decoded in full, since caches hold what they say.
     """
@@ -52,11 +52,15 @@ def _usual(topic: str, key: bytes, value: bytes, appended_at: datetime | None) -
     try:
         found: Any = orjson.loads(value)
         known = _KNOWN.get(found["type"])
-        data = found["data"]
-        if known is None or known[0] != topic or not _are_ids(found["id"], data, known[3]):
+        if known is None or known[0] != topic:
             return None
-        keyed_by = next(data[name] for name in known[1] if data[name] is not None)
         version, time, id_ = found.get("schemaversion", 1), found["time"], found["id"]
+        data = _ids_in(found["data"], id_, known[3])
+        if data is None:
+            return None
+        keyed_by = data[known[1][0]]
+        if keyed_by is None:
+            keyed_by = next(data[name] for name in known[1] if data[name] is not None)
         if keyed_by.encode() != key or version not in (None, known[2]) or not _UTC_TIME.fullmatch(time):
             return None
         happened_at = datetime.fromisoformat(time)
@@ -70,16 +74,16 @@ def _usual(topic: str, key: bytes, value: bytes, appended_at: datetime | None) -
         return None
 
 
-def _are_ids(of_event: str, data: dict[str, Any], ids: tuple[tuple[str, bool], ...]) -> bool:
-    """Whether all ids are canonical; an optional one that is absent is put down as None.
+def _ids_in(data: dict[str, Any], of_event: str, ids: tuple[tuple[str, bool], ...]) -> dict[str, Any] | None:
+    """The ids and nothing else, since texts would be held as long as the batch is; None where one is not canonical.
 
-    A value of several lines makes a line too many, and what is no text raises TypeError; both are left to `decode`.
+    An optional one that is absent is put down as None. A value of several lines makes a line too many, and what is no
+    text raises TypeError; both are left to `decode`.
     """
+    found: dict[str, Any] = {}
     values: list[Any] = [of_event]
     for name, is_required in ids:
-        value = data.get(name)
-        if value is None and not is_required:
-            data[name] = None
-        else:
+        value = found[name] = data.get(name)
+        if value is not None or is_required:
             values.append(value)
-    return _UUIDS[len(values)].fullmatch("\n".join(values)) is not None
+    return found if _UUIDS[len(values)].fullmatch("\n".join(values)) else None

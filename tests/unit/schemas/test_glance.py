@@ -65,6 +65,14 @@ def test_whatever_is_odd_no_event_is_overlooked_and_no_id_is_taken_that_is_none(
         assert not isinstance(seen, Event)
 
 
+def test_no_text_is_held_as_long_as_a_batch_is():
+    (event,) = (event for event in SAMPLES if event["type"] == "collab.message.posted")
+
+    _, seen = read_both(event)
+
+    assert set(seen.data) == {"message_id", "channel_id", "user_id", "workspace_id"}
+
+
 def test_the_wrong_key_is_refused_as_ever():
     event = SAMPLES[0]
     value = json.dumps(event).encode()
