@@ -38,9 +38,11 @@ class Lane:
         return self._holds.keys()
 
     async def put(self, batches: list[Batch]) -> None:
-        """Line batches up, once there is room for them."""
+        """Line batches up, once there is room for them, and let the sink begin with them."""
         self._holds.update(_partitions(batches))
         await self._queue.put(batches)
+        for batch in batches:
+            self.sink.prefetch(batch)
 
     async def take(self) -> list[Batch]:
         """The next batches; `done` when they are applied or dropped."""

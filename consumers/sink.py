@@ -33,6 +33,13 @@ class Sink(Protocol):
         """Its positions."""
         ...
 
+    def prefetch(self, batch: Batch) -> None:
+        """Hear of a batch that waits behind the one being applied; begin with what moves nothing, or do nothing.
+
+        The batch may come to `apply` later, or never, or in part.
+        """
+        ...
+
     async def apply(self, batch: Batch) -> Outcome:
         """Apply a batch and move its progress.
 

@@ -135,6 +135,9 @@ class PostgresSink:
         """Close the connection."""
         await self.progress.close()
 
+    def prefetch(self, batch: Batch) -> None:
+        """Nothing is read ahead."""
+
     async def apply(self, batch: Batch) -> Outcome:
         """Apply a batch exactly once. Events that cannot be applied become dead letters, and their subjects wait.
 

@@ -84,6 +84,9 @@ class RedisSink:
         await self.progress.close()
         await self.store.close()
 
+    def prefetch(self, batch: Batch) -> None:
+        """Nothing is read ahead."""
+
     async def apply(self, batch: Batch) -> Outcome:
         """Apply a batch and move its progress; at least once, which is as good as once.
 

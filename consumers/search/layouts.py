@@ -1,5 +1,6 @@
 """The layout as PostgreSQL holds it, read again when its epoch moved, with the indices made before they are used."""
 
+import asyncio
 from collections.abc import Collection
 
 import orjson
@@ -12,12 +13,13 @@ from tailrace.settings import ElasticsearchSettings
 
 
 class Layouts:
-    """Gives the current layout to one writer."""
+    """Gives the current layout to one writer, which may read ahead of what it writes: each step waits for its turn."""
 
     def __init__(self, database: Database, indices: Indices, settings: ElasticsearchSettings) -> None:
         self._database = database
         self._indices = indices
         self._prefix = settings.index_prefix
+        self._turn = asyncio.Lock()
         self._known: Layout | None = None
         self._ensured: Layout | None = None
 
@@ -36,21 +38,29 @@ class Layouts:
 
     async def current(self) -> Layout:
         """The layout now; its standing indices exist and show what they should."""
+        async with self._turn:
+            return await self._current()
+
+    async def _current(self) -> Layout:
         if self._known is not None:
             rows = await self._database.fetch("read_layout_epoch")
             if rows[0][0] == self._known.epoch:
                 return self._known
-        layout = await self.read()
+        layout = await self._read()
         if self._ensured is None or (layout.generations, layout.routes) != (
             self._ensured.generations,
             self._ensured.routes,
         ):
-            layout = self._ensured = await self.make()
+            layout = self._ensured = await self._make()
         self._known = layout
         return layout
 
     async def read(self) -> Layout:
         """The layout as it is stored."""
+        async with self._turn:
+            return await self._read()
+
+    async def _read(self) -> Layout:
         row = (await self._database.fetch("read_layout"))[0]
         generations: dict[str, tuple[tuple[int, str], ...]] = dict.fromkeys(ALIASES, ())
         for alias, number, state in orjson.loads(row["generations"]):
@@ -63,11 +73,15 @@ class Layouts:
 
         An index that was lost is filled again from PostgreSQL.
         """
+        async with self._turn:
+            return await self._make(also)
+
+    async def _make(self, also: Collection[str] = ()) -> Layout:
         async with self._database.transaction():
             # One at a time: of two that begin together, the second would take what the first is making for lost. And
             # read anew: by a layout from before the wait, aliases would go back to where a workspace has left.
             await self._database.fetch("lock_making")
-            layout = await self.read()
+            layout = await self._read()
             made = await self._indices.ensure(layout, also)
             if not made:
                 return layout
@@ -85,5 +99,6 @@ class Layouts:
 
     async def raise_epoch(self) -> None:
         """Make every writer that is about to commit look again."""
-        await self._database.fetch("raise_layout_epoch")
+        async with self._turn:
+            await self._database.fetch("raise_layout_epoch")
         self.forget()

@@ -1,19 +1,19 @@
 """The search worker's sink: what is dirty from the log, what it is from PostgreSQL, whole and versioned.
 
-Wait until PostgreSQL has applied the batch · read the layout · find what the batch reaches · read these documents, each
-whole in one statement, and write them · move the progress, if the layout is still the one that was read. Every step may
-be repeated at any time; a write that comes late carries an older version and is refused.
+Read what the batch reaches (`prefetching`), each document whole in one statement · write it · move the progress, if the
+layout is still the one that was read. Every step may be repeated at any time; a write that comes late carries an older
+version and is refused.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import asyncpg
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from tailrace.consumers.batch import Batch, Outcome, Record, TopicPartition
+from tailrace.consumers.batch import Batch, Outcome, Record
 from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.faults import Fault
 from tailrace.consumers.postgres.letters import settle_for_follower
@@ -22,29 +22,20 @@ from tailrace.consumers.postgres.session import Session
 from tailrace.consumers.postgres.sink import is_retryable, is_unreachable
 from tailrace.consumers.search.bulk import PASSING, BulkWriter, MissingIndexError, OutageError, Rejection
 from tailrace.consumers.search.indices import Indices
-from tailrace.consumers.search.layout import Document, Layout
+from tailrace.consumers.search.layout import Layout, Write
 from tailrace.consumers.search.layouts import Layouts
-from tailrace.consumers.search.reading import Database, Indexed, Reach, documents, reach
-from tailrace.consumers.search.routing import wanted_moves
-from tailrace.projections.documents import Dirty, dirty_documents
-from tailrace.projections.registry import POSTGRES
-from tailrace.schemas.event import Event, Refusal
+from tailrace.consumers.search.prefetching import BehindError, Prefetcher, Reading
+from tailrace.consumers.search.reading import Database
+from tailrace.projections.documents import Dirty
+from tailrace.schemas.event import Refusal
 from tailrace.schemas.refusals import RefusalCode
 from tailrace.settings import ElasticsearchSettings
 
 log = structlog.get_logger()
 
-BEHIND_POLL_S: Final = 0.02
-BEHIND_MAX_S: Final = 30.0
-"""So long a batch waits for PostgreSQL before it is given back to be tried again."""
-
-SMALL_BATCH_EVENTS: Final = 1_000
 LAYOUT_CHANGES_MAX: Final = 20
-PART_DOCUMENTS: Final = 2_000
-
-
-class BehindError(Exception):
-    """PostgreSQL has not applied what this batch is about."""
+REQUESTS_MAX: Final = 2
+"""Parts that are being written at a time: while Elasticsearch answers one, it reads the other."""
 
 
 class UnsettledError(Exception):
@@ -64,11 +55,10 @@ class SearchSink:
         self.progress = progress
         self._client = client
         self._database = database
-        self._settings = settings
         self.writer = BulkWriter(client, settings)
         # A connection of its own: an index may turn out to be missing while the next part is being read.
         self._layouts = Layouts(database.beside(), Indices(client, settings), settings)
-        self._indexed_at = 0.0
+        self._prefetcher = Prefetcher(database, self._layouts, progress, settings, topics)
 
     def is_retryable(self, error: BaseException) -> bool:
         """Whether the same batch may well succeed when tried again."""
@@ -85,17 +75,23 @@ class SearchSink:
         return is_unreachable(error) or isinstance(error, BehindError | OutageError | TransportError)
 
     def discard(self) -> None:
-        """Drop connections and look at the layout anew."""
+        """Drop connections and what was prefetched, and look at the layout anew."""
+        self._prefetcher.drop()
         self.progress.discard()
         self._database.discard()
         self._layouts.discard()
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._prefetcher.close()
         await self.progress.close()
         await self._database.close()
         await self._layouts.close()
         await self._client.close()
+
+    def prefetch(self, batch: Batch) -> None:
+        """Read the documents of a batch that waits behind the one being applied."""
+        self._prefetcher.prefetch(batch)
 
     async def apply(self, batch: Batch) -> Outcome:
         """Index what the batch makes dirty, as it is now, and move the progress.
@@ -103,80 +99,38 @@ class SearchSink:
         What the contract refuses is recorded once, by the projection `postgres`; documents that Elasticsearch refuses
         and events that a projection failed on become dead letters of this one.
         """
-        dirty = dirty_documents(batch.events)
-        await self._keep_distance(len(batch.events))
-        await self._wait_for_postgres(batch)
-        if dirty.reaches_far:
-            # Whoever reads documents at this moment may have read the old name: they find the epoch raised and read
-            # again, or have moved their progress before we look at it.
-            await self._layouts.raise_epoch()
-        for _ in range(LAYOUT_CHANGES_MAX):
-            layout = await self._layouts.current()
-            found, moves = await self._reach(batch, dirty)
-            rejected = await self._index(layout, found)
-            crash_point("indexed")
-            if await self._commit(batch, layout, found.jobs | moves, self._refused(batch, dirty, rejected)):
-                return Outcome(events=len(batch.events), refused=len(batch.refusals))
-            self._layouts.forget()
-        raise UnsettledError
-
-    async def _keep_distance(self, events: int) -> None:
-        """Let small batches grow: a message that is reacted to all the time is written a few times a second."""
-        loop = asyncio.get_running_loop()
-        wait_s = self._indexed_at + self._settings.index_interval_ms / 1000 - loop.time()
-        if events < SMALL_BATCH_EVENTS and wait_s > 0:
-            await asyncio.sleep(wait_s)
-        self._indexed_at = loop.time()
-
-    async def _wait_for_postgres(self, batch: Batch) -> None:
-        spans = sorted(batch.spans.items())
-        arguments = [tp.topic for tp, _ in spans], [tp.partition for tp, _ in spans], [s.reached for _, s in spans]
-        deadline = asyncio.get_running_loop().time() + BEHIND_MAX_S
-        pause = BEHIND_POLL_S
-        while True:
-            rows = await self._database.fetch("postgres_behind", POSTGRES.name, POSTGRES.version, *arguments)
-            if rows[0][0] == 0:
-                return
-            if asyncio.get_running_loop().time() > deadline:
-                raise BehindError
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 0.5)
-
-    async def _reach(self, batch: Batch, dirty: Dirty) -> tuple[Reach, set[tuple[str, str]]]:
-        """Ids of the documents to be written, and the moves of workspaces that are due."""
-        anywhere = 0
-        if dirty.users:
-            name, version = self.progress.projection, self.progress.version
-            rows = await self._database.fetch("conversations_reached", name, version, self.topics["conversations"])
-            anywhere = rows[0][0]
-        # A channel and its messages share a partition, of which everything before this batch was indexed.
-        in_channel = {
-            channel_id: batch.spans[_partition(dirty.origin[channel_id], self.topics)].expected
-            for channel_id in dirty.channels
-        }
-        async with self._database.snapshot():
-            found = await reach(self._database, dirty, Indexed(anywhere, in_channel), self._settings.inline_max)
-            return found, await wanted_moves(self._database, dirty.counted_workspaces, self._settings)
-
-    async def _index(self, layout: Layout, found: Reach) -> list[Rejection]:
-        """Read and write the documents part by part, each part read while the one before it is written."""
-        rejected: list[Rejection] = []
-        writing: asyncio.Task[list[Rejection]] | None = None
+        reading = self._prefetcher.reading(batch)
         try:
-            for part in found.parts(PART_DOCUMENTS):
-                async with self._database.snapshot():
-                    now = await documents(self._database, part.messages, part.files, part.members)
-                if writing is not None:
-                    rejected += await writing
-                writing = asyncio.create_task(self._write(layout, now))
-            return rejected + (await writing if writing is not None else [])
+            for _ in range(LAYOUT_CHANGES_MAX):
+                rejected = await self._index(reading)
+                crash_point("indexed")
+                refused = self._refused(batch, reading.dirty, rejected)
+                if await self._commit(batch, reading.layout, reading.jobs, refused):
+                    return Outcome(events=len(batch.events), refused=len(batch.refusals))
+                self._layouts.forget()
+                reading = self._prefetcher.again(reading)
+            raise UnsettledError
         finally:
-            if writing is not None and not writing.done():
-                writing.cancel()
-                await asyncio.gather(writing, return_exceptions=True)
+            reading.cancel()
 
-    async def _write(self, layout: Layout, found: Iterable[Document]) -> list[Rejection]:
-        writes = layout.writes(found)
+    async def _index(self, reading: Reading) -> list[Rejection]:
+        """Write the documents part by part, while the next parts are read."""
+        rejected: list[Rejection] = []
+        writing: list[asyncio.Task[list[Rejection]]] = []
+        try:
+            while (part := await reading.take()) is not None:
+                if len(writing) >= REQUESTS_MAX:
+                    rejected += await writing.pop(0)
+                writing.append(asyncio.create_task(self._write(reading.layout, part), name="write documents"))
+            while writing:
+                rejected += await writing.pop(0)
+            return rejected
+        finally:
+            for one in writing:
+                one.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+
+    async def _write(self, layout: Layout, writes: Sequence[Write]) -> list[Rejection]:
         try:
             return await self.writer.send(writes)
         except MissingIndexError as error:
@@ -228,7 +182,3 @@ class SearchSink:
             fault = Fault(RefusalCode.E_STORE, f"Elasticsearch refused the document: {reason}")
             refused[record.topic, record.partition, record.offset] = record, fault.refusal_of(event)
         return list(refused.values())
-
-
-def _partition(event: Event, topics: Mapping[str, str]) -> TopicPartition:
-    return TopicPartition(topics[event.topic], event.partition)

@@ -9,7 +9,7 @@ from elasticsearch import AsyncElasticsearch
 from read_models import Log, Queues, Reader, ReadModels, partition_of
 
 from tailrace.addresses import resolve
-from tailrace.consumers.batch import Record, TopicPartition
+from tailrace.consumers.batch import Batch, Record, TopicPartition
 from tailrace.consumers.postgres.progress_store import ProgressStore
 from tailrace.consumers.search.beside import make_tools, perform
 from tailrace.consumers.search.indices import Indices, connect
@@ -93,7 +93,10 @@ class Searched:
         await self.jobs()
 
     async def interleave(self, log: Log, rng: random.Random, size: int) -> list[list[Write]]:
-        """Apply the log to the tables and to the indices in random steps, the indices behind; gives what was sent."""
+        """Apply the log to the tables and to the indices in random steps, the indices behind; gives what was sent.
+
+        As in a worker, the sink hears of a batch before those in front of it are applied.
+        """
         tables, sink, sent = self.models.sink(), self.sink(), []
         send = sink.writer.send
 
@@ -108,6 +111,7 @@ class Searched:
         await behind.claim(first.partitions)
         reached: dict[TopicPartition, int] = dict.fromkeys(first.partitions, 0)
         held: Log = []
+        told: list[Batch] = []
         more = True
         while more or held:
             if more and rng.random() < 0.5:
@@ -119,12 +123,18 @@ class Searched:
             held = held or second.next()
             ready = [r for r in held if r.offset < reached[partition_of(r)]]
             if ready:
-                await sink.apply(behind.batch(ready))
+                told.append(behind.batch(ready))
+                sink.prefetch(told[-1])
                 held = [r for r in held if r not in ready]
+            while len(told) > 1 or (told and rng.random() < 0.5):
+                await sink.apply(told.pop(0))
             if rng.random() < 0.1:
                 await self.jobs()
         while piece := second.next():
-            await sink.apply(behind.batch(piece))
+            told.append(behind.batch(piece))
+            sink.prefetch(told[-1])
+        for batch in told:
+            await sink.apply(batch)
         await tables.close()
         await sink.close()
         await self.jobs()

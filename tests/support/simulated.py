@@ -243,6 +243,9 @@ class SimulatedSink:
         self.awake = asyncio.Event()
         self.awake.set()
 
+    def prefetch(self, batch: Batch) -> None:
+        """Nothing is read here."""
+
     async def apply(self, batch: Batch) -> Outcome:
         await asyncio.sleep(self._rng.random() * self.slow_s)
         await (

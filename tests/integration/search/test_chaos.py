@@ -20,8 +20,12 @@ EVENTS = int(os.environ.get("TAILRACE_CHAOS_EVENTS", "250"))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_whatever_the_order_searches_find_what_the_log_says(searched: Searched, seed: int):
+async def test_whatever_the_order_searches_find_what_the_log_says(
+    searched: Searched, seed: int, monkeypatch: pytest.MonkeyPatch
+):
     rng = random.Random(seed)
+    monkeypatch.setattr("tailrace.consumers.search.prefetching.SMALL_BATCH_EVENTS", 1 if seed % 2 else 1_000)
+    monkeypatch.setattr("tailrace.consumers.search.prefetching.PART_DOCUMENTS", rng.choice([1, 7, 2_000]))
     events = chaos(seed, EVENTS)
     events += [event for event in events if rng.random() < 0.15]
     rng.shuffle(events)

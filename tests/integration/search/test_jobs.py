@@ -209,7 +209,7 @@ async def test_two_workers_that_begin_together_take_no_index_for_lost(story: Sto
 async def test_an_index_that_is_lost_in_the_middle_of_a_batch_is_filled_again(
     story: Story, given: Given, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("tailrace.consumers.search.sink.PART_DOCUMENTS", 2)
+    monkeypatch.setattr("tailrace.consumers.search.prefetching.PART_DOCUMENTS", 2)
     await story.tell(*founding(given, 10))
     new = story.more(*(given.posted(f"n{n}", f"new {n}") for n in range(20)))
     await story.searched.models.apply([new])

@@ -1,6 +1,7 @@
 """Which lane a partition's records go to, and which partitions can be taken."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,12 @@ D = TopicPartition("directory", 0)
 
 
 def lanes(count: int) -> list[Lane]:
-    return [Lane(cast("Any", None), cast("Any", SimpleNamespace(busy=False)), 1) for _ in range(count)]
+    return [sunk(lambda _: None) for _ in range(count)]
+
+
+def sunk(prefetch: Callable[[Batch], None]) -> Lane:
+    """A lane whose sink does this with the batches that it hears of."""
+    return Lane(cast("Any", SimpleNamespace(prefetch=prefetch)), cast("Any", SimpleNamespace(busy=False)), 1)
 
 
 def batch(*partitions: TopicPartition) -> Batch:
@@ -103,5 +109,24 @@ def test_only_what_a_lane_has_room_for_is_takeable() -> None:
         assert takeable_of(everything, [one, two], is_alone) == [P[2]]
         await two.put([batch(P[2])])
         assert takeable_of(everything, [one, two], is_alone) == ()
+
+    asyncio.run(run())
+
+
+def test_a_sink_hears_of_a_batch_as_soon_as_it_waits_behind_the_one_in_hand() -> None:
+    async def run() -> None:
+        heard: list[Batch] = []
+        lane = sunk(heard.append)
+        first, second = batch(P[0]), batch(P[1])
+        await lane.put([first])
+        assert heard == [first]
+
+        waiting = asyncio.create_task(lane.put([second]))
+        await asyncio.sleep(0)
+        assert len(heard) == 1  # no room for it yet: nobody holds more than the queue does
+
+        await lane.take()
+        await waiting
+        assert heard[1] is second
 
     asyncio.run(run())
