@@ -13,6 +13,8 @@ from tailrace.settings import PostgresSettings
 from tailrace.sql.catalog import queries, render, schema_names
 
 FILES: Final = ("documents", "search", "search_pages")
+FILES_LARGER: Final = 10
+"""So many times fewer documents of files than others are read together."""
 
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -123,12 +125,13 @@ class Reach:
     jobs: set[tuple[str, str]] = field(default_factory=set)
 
     def parts(self, size: int) -> Iterator["Reach"]:
-        """The same documents, at most `size` of them together."""
+        """The same documents, at most `size` of them together; fewer files, of which each may hold a MiB of text."""
         messages, files, members = sorted(self.messages), sorted(self.files), sorted(self.members)
         for start in range(0, len(messages), size):
             yield Reach(messages=set(messages[start : start + size]))
-        for start in range(0, len(files), size):
-            yield Reach(files=set(files[start : start + size]))
+        few = max(1, size // FILES_LARGER)
+        for start in range(0, len(files), few):
+            yield Reach(files=set(files[start : start + few]))
         for start in range(0, len(members), size):
             yield Reach(members=set(members[start : start + size]))
 
