@@ -38,7 +38,7 @@ class Lane:
         return self._holds.keys()
 
     async def put(self, batches: list[Batch]) -> None:
-        """Line batches up, once there is room for them."""
+        """Line batches up, once there is room for them, and let the sink begin with them."""
         self._holds.update(_partitions(batches))
         await self._queue.put(batches)
         for batch in batches:

@@ -1,24 +1,24 @@
-"""Which lane a partition's records go to, which partitions can be taken, and what a lane tells its sink."""
+"""Which lane a partition's records go to, and which partitions can be taken."""
 
 import asyncio
-import random
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from simulated import SimulatedSink, Store
-
-from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, Span, TopicPartition
 from tailrace.consumers.lanes import Gathered, Lane, home, takeable_of
-from tailrace.settings import WorkerSettings
 
 P = [TopicPartition("conversations", number) for number in range(6)]
 D = TopicPartition("directory", 0)
 
 
 def lanes(count: int) -> list[Lane]:
-    sink = SimulatedSink(Store(), {}, random.Random(1))
-    return [Lane(sink, cast("Any", SimpleNamespace(busy=False)), 1) for _ in range(count)]
+    return [sunk(lambda _: None) for _ in range(count)]
+
+
+def sunk(prefetch: Callable[[Batch], None]) -> Lane:
+    """A lane whose sink does this with the batches that it hears of."""
+    return Lane(cast("Any", SimpleNamespace(prefetch=prefetch)), cast("Any", SimpleNamespace(busy=False)), 1)
 
 
 def batch(*partitions: TopicPartition) -> Batch:
@@ -113,20 +113,20 @@ def test_only_what_a_lane_has_room_for_is_takeable() -> None:
     asyncio.run(run())
 
 
-async def test_a_sink_hears_of_a_batch_as_soon_as_it_waits_behind_the_one_in_hand():
-    sink = SimulatedSink(Store(), {}, random.Random(1))
-    heard: list[Batch] = []
-    sink.prefetch = heard.append  # type: ignore[method-assign]  # to look on
-    lane = Lane(sink, Applier(sink, WorkerSettings(), lambda _: None), batches_max=1)
-    first, second = Batch(), Batch()
+def test_a_sink_hears_of_a_batch_as_soon_as_it_waits_behind_the_one_in_hand() -> None:
+    async def run() -> None:
+        heard: list[Batch] = []
+        lane = sunk(heard.append)
+        first, second = batch(P[0]), batch(P[1])
+        await lane.put([first])
+        assert heard == [first]
 
-    await lane.put([first])
-    assert heard == [first]
+        waiting = asyncio.create_task(lane.put([second]))
+        await asyncio.sleep(0)
+        assert len(heard) == 1  # no room for it yet: nobody holds more than the queue does
 
-    waiting = asyncio.create_task(lane.put([second]))
-    await asyncio.sleep(0)
-    assert len(heard) == 1  # no room for it yet: nobody holds more than the queue does
+        await lane.take()
+        await waiting
+        assert heard[1] is second
 
-    await lane.take()
-    await waiting
-    assert heard[1] is second
+    asyncio.run(run())
