@@ -29,8 +29,8 @@ NAMES_MAX: Final = 200
 """Keys that one command reads."""
 GUARDS_MAX: Final = 100
 """Guards that one command makes (a fraction of a millisecond)."""
-OLDER_COUNT: Final = 800
-"""Keys that the server looks at in one step of a scan (2 to 3 ms; between steps it waits for us)."""
+OLDER_COUNT: Final = 400
+"""Keys that the server looks at in one step of a scan (about 1 ms)."""
 REDIRECTS_MAX: Final = 8
 """Times that a command is sent elsewhere, or again while its keys are being moved."""
 PAUSE_S: Final = 0.02
