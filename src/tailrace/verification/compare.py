@@ -151,7 +151,11 @@ def begin(conn: psycopg.Connection[Any], settings: Settings) -> None:
     conn.execute("SET LOCAL timezone = 'UTC'")
     conn.execute("SET LOCAL datestyle = 'ISO'")
     conn.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    conn.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(settings.postgres.statement_timeout_ms))
+    _bound_statements(conn, settings.postgres.statement_timeout_ms)
+
+
+def _bound_statements(conn: psycopg.Connection[Any], timeout_ms: int) -> None:
+    conn.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(timeout_ms))
 
 
 class Rows:
@@ -162,6 +166,7 @@ class Rows:
         schema = settings.postgres.schema_collab if spec.schema == "collab" else settings.postgres.schema_analytics
         columns = sql.SQL(", ").join(map(sql.Identifier, (*spec.key, *spec.columns)))
         self._conn = conn
+        self._timeout_ms = settings.postgres.statement_timeout_ms
         self._query = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(schema, relation))
             for relation in spec.relations
@@ -176,10 +181,11 @@ class Rows:
     def lines(self) -> Iterator[bytes]:
         """One for each row."""
         # One statement for a whole table: it takes as long as that takes, and ends when nobody reads it any more.
-        self._conn.execute("SET LOCAL statement_timeout = 0")
+        _bound_statements(self._conn, 0)
         with self._conn.cursor().copy(sql.SQL("COPY ({}) TO STDOUT").format(self._query)) as copy:
             for line in copy:
                 yield bytes(line).removesuffix(b"\n")
+        _bound_statements(self._conn, self._timeout_ms)
 
     def values(self, line: bytes) -> tuple[Any, ...]:
         """What is in a line."""
