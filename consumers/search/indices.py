@@ -8,7 +8,14 @@ from importlib.resources import files
 from typing import Any, Final
 
 import structlog
-from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, OrjsonSerializer, TransportError
+from elasticsearch import (
+    ApiError,
+    AsyncElasticsearch,
+    AuthorizationException,
+    BadRequestError,
+    OrjsonSerializer,
+    TransportError,
+)
 
 from tailrace.consumers.search.bulk import OutageError
 from tailrace.consumers.search.layout import Layout, alias_of
@@ -102,6 +109,14 @@ class Indices:
     def alias(self, kind: str) -> str:
         """Full name of the alias that readers search for a kind of document."""
         return f"{self._settings.index_prefix}{kind}"
+
+    async def cluster(self) -> str | None:
+        """Which cluster answers, by its own id; None where that may not be asked."""
+        try:
+            answer = await self._client.cluster.state(metric="version", filter_path="cluster_uuid")
+            return str(answer["cluster_uuid"])
+        except AuthorizationException:
+            return None
 
     async def existing(self, prefix: str) -> dict[str, dict[str, Any]]:
         """Aliases with their filters by full name of every index of this instance."""

@@ -131,6 +131,7 @@ async def write_all(tools: Tools, layout: Layout, found: Sequence[Document], onl
 
 async def _advance(tools: Tools, job: Job, layout: Layout, change: dict[str, Any], counts: tuple[int, int]) -> bool:
     """Store where the job is; False, with nothing stored, where the layout changed: the page is written again."""
+    await tools.layouts.check_cluster()
     async with tools.database.transaction():
         rows = await tools.database.fetch("hold_layout_epoch")
         if rows[0][0] != layout.epoch:

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Collection
 
 import orjson
+import structlog
 
 from tailrace.consumers.search.indices import Indices
 from tailrace.consumers.search.layout import Layout, Route
 from tailrace.consumers.search.reading import Database
 from tailrace.projections.documents import ALIASES
 from tailrace.settings import ElasticsearchSettings
+
+log = structlog.get_logger()
 
 
 class Layouts:
@@ -22,6 +25,7 @@ class Layouts:
         self._turn = asyncio.Lock()
         self._known: Layout | None = None
         self._ensured: Layout | None = None
+        self._cluster: str | None = None
 
     def forget(self) -> None:
         """Read it again next time."""
@@ -54,6 +58,27 @@ class Layouts:
             layout = self._ensured = await self._make()
         self._known = layout
         return layout
+
+    async def check_cluster(self) -> None:
+        """Find out, between writing and moving a position, whether that was written where everything else is.
+
+        Behind an address may be another cluster than before: another server took the port of one that was stopped, or
+        that one came back. What it lacks nobody would know of, for positions have moved. So everything is filled again
+        from PostgreSQL, and the epoch is raised, so that what was just written is written once more.
+        """
+        cluster = await self._indices.cluster()
+        if cluster is None or cluster == self._cluster:
+            return
+        async with self._turn:
+            async with self._database.transaction():
+                changed = await self._database.fetch("note_cluster", cluster)
+                if changed and changed[0][0] is not None:
+                    log.warning("other_cluster", was=changed[0][0], now=cluster)
+                    for alias in ALIASES:
+                        await self._database.fetch("request_job", "refill", alias)
+                    await self._database.fetch("raise_layout_epoch")
+                    self._known = self._ensured = None
+            self._cluster = cluster
 
     async def read(self) -> Layout:
         """The layout as it is stored."""

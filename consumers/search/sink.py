@@ -141,6 +141,7 @@ class SearchSink:
         self, batch: Batch, layout: Layout, jobs: Iterable[tuple[str, str]], refused: list[tuple[Record, Refusal]]
     ) -> bool:
         """Move the progress; False, with nothing moved, where the layout is not the one that was written by."""
+        await self._layouts.check_cluster()
         connection = await self.progress.connection()
         session = Session(connection, self.progress.statements)
         await connection.execute("BEGIN")

@@ -25,6 +25,13 @@ SELECT pg_advisory_xact_lock(hashtextextended('tailrace.search_indices', 0))
 -- Whether the indices were made for the first time.
 UPDATE runtime.search_state SET made_at = now() WHERE made_at IS NULL RETURNING made_at
 
+-- name: note_cluster
+-- A row with the cluster before, where it is another one now.
+UPDATE runtime.search_state s SET cluster = $1
+FROM (SELECT cluster FROM runtime.search_state FOR UPDATE) AS was
+WHERE was.cluster IS DISTINCT FROM $1
+RETURNING was.cluster
+
 -- name: postgres_behind
 -- Records of these partitions that PostgreSQL has still to apply, up to the offsets given.
 SELECT coalesce(sum(greatest(0, k.reached - coalesce(p.next_offset, 0))), 0)::bigint

@@ -1,0 +1,1 @@
+ALTER TABLE runtime.search_state DROP COLUMN cluster;
