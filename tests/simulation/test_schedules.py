@@ -138,9 +138,9 @@ class Run:
         log = SimulatedLog(self.broker, self.rng)
         sink = SimulatedSink(self.store, TOPICS, self.rng)
         lanes: list[SimulatedSink] = []
-        if self.seed % 2:  # half of the runs with a second lane
+        for _ in range(self.seed % 3):  # one, two or three lanes
             lanes.append(SimulatedSink(self.store, TOPICS, self.rng))
-            lanes[0].awake = sink.awake
+            lanes[-1].awake = sink.awake
         worker = Worker(log, sink, SETTINGS, f"w{len(self.workers)}", lanes, control=self.control)
         self.workers.append((worker, log, sink, asyncio.create_task(worker.run())))
 
