@@ -44,8 +44,8 @@ class Log(Protocol):
         """Records of several partitions, each in order; empty after `wait_ms` without any.
 
         `of` are those whose records can be taken at once, all if it is None: a log that can choose gives nothing of the
-        others now. Raises `OutOfRangeError`, `BrokenLogError`
-        and `LogUnreachableError`; no record is lost by any of them.
+        others now. Raises `OutOfRangeError`, `BrokenLogError` and `LogUnreachableError`; no record is lost by any of
+        them.
         """
         ...
 

@@ -26,6 +26,8 @@ class Layouts:
         self._known: Layout | None = None
         self._ensured: Layout | None = None
         self._cluster: str | None = None
+        """What was written to last, by whomever, as the layout was looked at."""
+        self._may_ask = True
 
     def forget(self) -> None:
         """Read it again next time."""
@@ -48,7 +50,8 @@ class Layouts:
     async def _current(self) -> Layout:
         if self._known is not None:
             rows = await self._database.fetch("read_layout_epoch")
-            if rows[0][0] == self._known.epoch:
+            self._cluster = rows[0]["cluster"]
+            if rows[0]["layout_epoch"] == self._known.epoch:
                 return self._known
         layout = await self._read()
         if self._ensured is None or (layout.generations, layout.routes) != (
@@ -66,19 +69,23 @@ class Layouts:
         that one came back. What it lacks nobody would know of, for positions have moved. So everything is filled again
         from PostgreSQL, and the epoch is raised, so that what was just written is written once more.
         """
-        cluster = await self._indices.cluster()
-        if cluster is None or cluster == self._cluster:
+        if not self._may_ask:
             return
-        async with self._turn:
-            async with self._database.transaction():
-                changed = await self._database.fetch("note_cluster", cluster)
-                if changed and changed[0][0] is not None:
-                    log.warning("other_cluster", was=changed[0][0], now=cluster)
-                    for alias in ALIASES:
-                        await self._database.fetch("request_job", "refill", alias)
-                    await self._database.fetch("raise_layout_epoch")
-                    self._known = self._ensured = None
-            self._cluster = cluster
+        cluster = await self._indices.cluster()
+        if cluster is None:
+            self._may_ask = False
+            log.warning("cluster_unknown", fix="let the account monitor the cluster; else another one is not noticed")
+            return
+        if cluster == self._cluster:
+            return
+        async with self._turn, self._database.transaction():
+            changed = await self._database.fetch("note_cluster", cluster)
+            if changed and changed[0]["cluster"] is not None:
+                log.warning("other_cluster", was=changed[0]["cluster"], now=cluster)
+                for alias in ALIASES:
+                    await self._database.fetch("request_job", "refill", alias)
+                await self._database.fetch("raise_layout_epoch")
+                self._known = self._ensured = None
 
     async def read(self) -> Layout:
         """The layout as it is stored."""
@@ -87,6 +94,7 @@ class Layouts:
 
     async def _read(self) -> Layout:
         row = (await self._database.fetch("read_layout"))[0]
+        self._cluster = row["cluster"]
         generations: dict[str, tuple[tuple[int, str], ...]] = dict.fromkeys(ALIASES, ())
         for alias, number, state in orjson.loads(row["generations"]):
             generations[alias] = (*generations[alias], (number, state))

@@ -1,7 +1,7 @@
 -- The search worker's own state: layout of the indices, jobs, and how far PostgreSQL is.
 
 -- name: read_layout
-SELECT s.layout_epoch, s.history_epoch,
+SELECT s.layout_epoch, s.history_epoch, s.cluster,
        (SELECT jsonb_agg(jsonb_build_array(g.alias, g.generation, g.state) ORDER BY g.alias, g.generation)
         FROM runtime.search_generations g) AS generations,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(r.workspace_id, r.route, r.moving_to)), '[]')
@@ -9,7 +9,7 @@ SELECT s.layout_epoch, s.history_epoch,
 FROM runtime.search_state s
 
 -- name: read_layout_epoch
-SELECT layout_epoch FROM runtime.search_state
+SELECT layout_epoch, cluster FROM runtime.search_state
 
 -- name: hold_layout_epoch
 -- Shared, so that nobody changes the layout between this comparison and the commit behind it.

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 from contract_events import CloudEvent, Given, id_of
+from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
+from elasticsearch import AuthorizationException
+from elasticsearch._async.client.cluster import ClusterClient
 from following import Story
 from read_models import Reader, partition_of
 from searched import Searched
@@ -13,6 +16,8 @@ from tailrace.consumers.search.indices import Indices
 from tailrace.consumers.search.layout import Write
 from tailrace.consumers.search.sink import SearchSink
 from tailrace.projections.documents import ALIASES
+
+NODE = NodeConfig("http", "localhost", 9200)
 
 
 @pytest.fixture
@@ -80,6 +85,34 @@ async def test_a_worker_that_begins_with_another_cluster_fills_it(story: Story, 
     await story.tell(given.posted("m2"))
     rows = story.searched.models.execute("SELECT kind, subject, state FROM runtime.search_jobs ORDER BY subject")
     assert [tuple(row.values()) for row in rows] == [("refill", alias, "done") for alias in sorted(ALIASES)]
+
+
+async def test_what_another_worker_noticed_counts_as_well(story: Story, given: Given, monkeypatch: pytest.MonkeyPatch):
+    sink = story.searched.sink()
+    here = Elsewhere(story, sink, monkeypatch)
+    try:
+        await here.apply(given.posted("m2"))
+        story.searched.models.execute("UPDATE runtime.search_state SET cluster = 'another'")
+        await here.apply(given.posted("m3"))
+    finally:
+        await sink.close()
+    assert _jobs(story) == {("refill", alias) for alias in ALIASES}
+
+
+async def test_a_job_notices_it_too(story: Story):
+    story.searched.models.execute("UPDATE runtime.search_state SET cluster = 'another'")
+    story.searched.models.execute("INSERT INTO runtime.search_jobs (kind, subject) VALUES ('refill', 'users')")
+    await story.searched.jobs()
+    assert _jobs(story) == {("refill", alias) for alias in ALIASES}
+
+
+async def test_an_account_that_may_not_ask_goes_on_without(story: Story, given: Given, monkeypatch: pytest.MonkeyPatch):
+    async def refused(client: ClusterClient, **_: object) -> None:
+        raise AuthorizationException("403", ApiResponseMeta(403, "1.1", HttpHeaders(), 0.0, NODE), {})
+
+    monkeypatch.setattr(ClusterClient, "state", refused)
+    await story.tell(given.posted("m2"))
+    assert story.differences() == {}
 
 
 def _jobs(story: Story) -> set[tuple[str, str]]:

@@ -105,3 +105,20 @@ async def test_records_say_whether_they_are_astray():
 
     assert [one.is_astray for one in found] == [is_astray(key, 0, 2) for key in keys]
     assert {one.is_astray for one in found} == {False, True}
+
+
+async def test_only_partitions_that_are_still_ours_are_asked_for():
+    asked: list[tuple[KafkaPartition, ...]] = []
+
+    class Asked(Breaking):
+        async def getmany(self, *of: KafkaPartition, **_: object) -> dict[KafkaPartition, list[ConsumerRecord]]:
+            asked.append(of)
+            return {}
+
+    log = KafkaLog(Asked())
+    ours, lost = TopicPartition("t", 0), TopicPartition("t", 7)
+    await log.fetch(10, 100)
+    await log.fetch(10, 100, [ours, lost])
+    await log.fetch(10, 100, [lost])  # to name none to the client is to ask for all
+
+    assert asked == [(), (GOOD,)]
