@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 from tailrace.consumers.batch import Batch, Record, Span, TopicPartition
 from tailrace.consumers.progress import fingerprint
-from tailrace.schemas.decode import decode
-from tailrace.schemas.event import Event, Refusal
+from tailrace.schemas.decode import KeyAndValue, Outcomes, decode_all
+from tailrace.schemas.event import Event
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Reader = Callable[[str, bytes | None, bytes | None, datetime | None], Event | Refusal | None]
-"""`schemas.decode.decode`, or `schemas.glance.glance` for those who ask events only what they touch."""
+Reader = Callable[[str, Sequence[KeyAndValue], Sequence[datetime | None]], Outcomes]
+"""`schemas.decode.decode_all`, or `schemas.glance.glance_all` for those who ask events only what they touch."""
 
 
 def append_time(record: Record) -> datetime:
@@ -19,9 +19,15 @@ def append_time(record: Record) -> datetime:
     return _EPOCH + timedelta(milliseconds=record.timestamp_ms)
 
 
+def append_times(records: Sequence[Record]) -> list[datetime]:
+    """Those of all records: one object for all that were appended together, as those of a producer's batch are."""
+    held: dict[int, datetime] = {}
+    return [held.get(r.timestamp_ms) or held.setdefault(r.timestamp_ms, append_time(r)) for r in records]
+
+
 def add_records(  # noqa: PLR0913 - a partition's place, position and way of reading
     batch: Batch, partition: TopicPartition, short: str, records: Sequence[Record], *, epoch: int, expected: int,
-    read: Reader = decode,
+    read: Reader = decode_all,
 ) -> None:  # fmt: skip
     """Decode records of one partition, which must start at or after `expected`, into the batch.
 
@@ -30,18 +36,16 @@ def add_records(  # noqa: PLR0913 - a partition's place, position and way of rea
     """
     newest: datetime | None = None
     topic, number = partition
-    appended_at, appended_ms = append_time(records[0]), records[0].timestamp_ms
-    for record in records:
-        if record.timestamp_ms != appended_ms:  # a producer's batch has one append time
-            appended_at, appended_ms = append_time(record), record.timestamp_ms
-        decoded = read(short, record.key, record.value, appended_at)
+    events, raw = batch.events, batch.records
+    for record, decoded in zip(records, read(short, records, append_times(records)), strict=True):
         if decoded is None:
             batch.ignored += 1
             continue
-        batch.records[topic, number, record.offset] = record
+        offset = record.offset
+        raw[topic, number, offset] = record
         if isinstance(decoded, Event):
-            decoded.partition, decoded.offset = number, record.offset
-            batch.events.append(decoded)
+            decoded.partition, decoded.offset = number, offset
+            events.append(decoded)
             if newest is None or decoded.time > newest:
                 newest = decoded.time
         else:

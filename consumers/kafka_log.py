@@ -20,7 +20,7 @@ from tailrace.consumers.batch import Record, TopicPartition
 from tailrace.consumers.errors import BrokenLogError, ConsumerError, LogUnreachableError, OutOfRangeError
 from tailrace.consumers.log import Offsets, OnAssigned, OnRevoked
 from tailrace.settings import KafkaSettings
-from tailrace.unpacking import BrokenBatchError, bound_unpacking
+from tailrace.unpacking import BrokenBatchError, bare, bound_unpacking
 
 log = structlog.get_logger()
 
@@ -67,6 +67,7 @@ def client(bootstrap: str, group: str | None, settings: KafkaSettings, **more: o
         fetch_max_bytes=FETCH_MAX_BYTES,
         max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
         check_crcs=True,
+        key_deserializer=bare,
         **more,
     )
 

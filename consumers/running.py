@@ -23,14 +23,14 @@ from tailrace.consumers.upkeep import Upkeep
 from tailrace.consumers.worker import Worker
 from tailrace.probes import Part, Sample, watch
 from tailrace.projections.registry import POSTGRES, REDIS, SEARCH, Projection
-from tailrace.schemas.decode import decode
-from tailrace.schemas.glance import glance
+from tailrace.schemas.decode import decode_all
+from tailrace.schemas.glance import glance_all
 from tailrace.settings import Settings
 
 log = structlog.get_logger()
 
 HARD_STOP_EXIT = 70
-LANES = 3
+LANES = 4
 """Transactions that the PostgreSQL worker has open at a time, a connection each: while the server works on one, the
 worker folds the events of another. A third gains a twelfth on two cores."""
 
@@ -142,7 +142,7 @@ def _sink(settings: Settings, projection: Projection, postgres: str, topics: dic
 
 def reader_of(projection: Projection) -> Reader:
     """Only PostgreSQL needs all of an event; what follows it reads there what the event has become."""
-    return decode if projection.name == POSTGRES.name else glance
+    return decode_all if projection.name == POSTGRES.name else glance_all
 
 
 def _stop_on_signals(worker: Worker) -> None:

@@ -25,7 +25,7 @@ from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position, damaged
 from tailrace.consumers.sink import Sink
 from tailrace.probes import Histogram
-from tailrace.schemas.decode import decode
+from tailrace.schemas.decode import decode_all
 from tailrace.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -80,7 +80,7 @@ class Worker:
     more_sinks: Sequence[Sink] = ()
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     control: Control = UNCONTROLLED
-    read: Reader = decode
+    read: Reader = decode_all
     is_standing: bool = field(default=False, init=False)
     """It was paused, and holds nothing that it could still apply."""
 

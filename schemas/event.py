@@ -4,17 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from tailrace.schemas.refusals import RefusalCode
 
 
-@dataclass(slots=True)
-class Event:
+class Event(msgspec.Struct, gc=False):
     """One event as projections see it: validated, upcast to the current version of its type, scrubbed.
 
     `data` holds every field of the type's model and nothing else: ids are canonical lower-case `str`, times aware
     UTC `datetime`, and an optional field that was absent or null is there as None. No string in it, keys of free
     objects included, holds a NUL or a lone surrogate. The envelope's `workspaceid` and `subject` are not checked
     against `data`; `data` counts (ruling 79). `topic` is the name without its prefix.
+
+    A struct, which is made in a third of a dataclass's time. Nothing in it leads back to it, so the collector of cycles
+    need not know of it.
     """
 
     type: str

@@ -6,14 +6,14 @@ here, since everything downstream relies on them, and whatever is unusual in any
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from tailrace.schemas.catalogue import EVENT_TYPES, EventType
-from tailrace.schemas.decode import AHEAD_MAX, VALUE_BYTES_MAX, decode
+from tailrace.schemas.decode import AHEAD_MAX, VALUE_BYTES_MAX, KeyAndValue, Outcomes, decode
 from tailrace.schemas.event import Event, Refusal
 from tailrace.schemas.fields import UUID_PATTERN
 
@@ -46,6 +46,11 @@ def glance(topic: str, key: bytes | None, value: bytes | None, appended_at: date
         if event is not None:
             return event
     return decode(topic, key, value, appended_at)
+
+
+def glance_all(topic: str, records: Sequence[KeyAndValue], appended_at: Sequence[datetime | None]) -> Outcomes:
+    """What `glance` gives for each of the records of a topic with its append time."""
+    return [glance(topic, r.key, r.value, time) for r, time in zip(records, appended_at, strict=True)]
 
 
 def _usual(topic: str, key: bytes, value: bytes, appended_at: datetime | None) -> Event | None:

@@ -1,11 +1,11 @@
 """The usual record, decoded and checked at half the price; whatever is unusual in any way is left to the models.
 
 The types are made from the models, so a field is still described in one place. An Event given here is the one that the
-models' validators would have given; None says only that they have to be asked. Unusual are unknown fields, free objects
-that hold anything, nested models, numbers, older versions, and times not written as the contract writes them.
+models' validators would have given; None says only that they have to be asked. Unusual are unknown fields, nested
+models, numbers, older versions, free objects with fractions in them, and times not written as the contract writes them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Union, get_origin, get_type_hints
 
@@ -20,13 +20,13 @@ _DIGITS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
 _TIME_SHAPE: Final = b"0000-00-00T00:00:00.000000Z"
 _HEX_DIGITS: Final = bytes.maketrans(b"0123456789abcdef", b"0" * 16)
 _ID_SHAPE: Final = b"00000000-0000-0000-0000-000000000000"
-_IDS_MAX: Final = 64
-_ID_SHAPES: Final = tuple(b"\n".join([_ID_SHAPE] * count) for count in range(_IDS_MAX + 1))
-"""So many ids, a line each, with a zero for every digit. Looked at together they cost a fifth of patterns."""
 _REPEATED: Final = frozenset({"channel_id", "workspace_id", "user_id"})
 _KNOWN_MAX: Final = 100_000
 _known: Final[dict[str, str]] = {}
 _SEQUENCE_DIGITS_MAX: Final = len(str(SEQUENCE_MAX))
+_INTEGER_MAX: Final = 2**53
+"""Of free objects: up to here every parser and every store has the same number."""
+_DEPTH_MAX: Final = 32
 
 _DROPPED: Final = ("datacontenttype", "dataschema", "traceparent", "tracestate")
 """Attributes of CloudEvents and its extensions that are often there and kept nowhere."""
@@ -117,71 +117,118 @@ _read: Final[Callable[[bytes], Any]] = msgspec.json.Decoder(Union[tuple(_KINDS)]
 
 def usual(value: bytes) -> Event | None:
     """The event of a usual record, of whatever topic and time: neither is judged here, nor is the record's key."""
+    return usual_all((value,))[0]
+
+
+def usual_all(values: Sequence[bytes | None]) -> list[Event | None]:
+    """What `usual` gives for each value, and None for none, in a third less time than value by value."""
+    looks = _Looks()
+    events = [None if value is None else _event_of_value(value, looks) for value in values]
+    if looks.are_canonical():
+        looks.remember()
+        return events
+    if len(values) == 1:
+        return [None]
+    # Somewhere among them is what is no id or no time: each is looked at alone, so that the others are still taken.
+    return [
+        usual(value) if value is not None and event is not None else None
+        for value, event in zip(values, events, strict=True)
+    ]
+
+
+class _Looks:
+    """Ids and times that were taken unseen, to be looked at together: one by one they would cost more than parsing.
+
+    `repeated` are ids that many events have. They are looked at once, and are the same objects in all events.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.times: list[str] = []
+        self.repeated: dict[str, str] = {}
+
+    def are_canonical(self) -> bool:
+        """Whether each of them is; what has several lines makes a line too many."""
+        ids = [*self.ids, *self.repeated]
+        return _have_shape(ids, _ID_SHAPE, _HEX_DIGITS) and _have_shape(self.times, _TIME_SHAPE, _DIGITS)
+
+    def remember(self) -> None:
+        """Know the repeated ones from now on."""
+        if len(_known) + len(self.repeated) > _KNOWN_MAX:
+            _known.clear()
+        _known.update(self.repeated)
+
+
+def _have_shape(texts: Sequence[str], shape: bytes, digits: bytes) -> bool:
+    return "\n".join(texts).encode().translate(digits) == b"\n".join([shape] * len(texts))
+
+
+def _event_of_value(value: bytes, looks: _Looks) -> Event | None:
     try:
         read = _read(value)
-        return _event(read, _KINDS[type(read)]) if b"\\" not in value or not may_hold_nul(value) else None
+        if b"\\" in value and may_hold_nul(value):
+            return None
+        return _event(read, _KINDS[type(read)], looks)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
-def _event(read: Any, kind: _Kind) -> Event | None:
+def _event(read: Any, kind: _Kind, looks: _Looks) -> Event | None:
+    """The event; what is not looked at yet goes to `looks`, even where there is no event after all."""
     data = msgspec.structs.asdict(read.data)
     for name in kind.free:
-        if data[name]:
+        if (value := data[name]) and not _is_plain(value):
             return None
-    digits = read.sequence
-    if not (read.source and read.subject and digits.isdigit() and digits.isascii() and _are_ids(read, kind, data)):
+    digits, text = read.sequence, read.time
+    if not (read.source and read.subject and digits.isdigit() and digits.isascii()):
         return None
     if len(digits) > _SEQUENCE_DIGITS_MAX or (sequence := int(digits)) > SEQUENCE_MAX:
         return None
-    if (workspaceid := read.workspaceid) is not None:
-        workspaceid = _known.get(workspaceid, workspaceid)
-    time = _instant(read.time)
+    time = datetime.fromisoformat(text)
+    looks.times.append(text)
     for name in kind.times:
-        if (text := data[name]) is not None:
-            data[name] = time if text == read.time else _instant(text)
+        if (other := data[name]) is None:
+            pass
+        elif other == text:
+            data[name] = time
+        else:
+            data[name] = datetime.fromisoformat(other)
+            looks.times.append(other)
+    workspaceid = _take_ids(read, kind, data, looks)
     return Event(
         kind.type, read.id, sequence, time, data, read.source, read.subject, kind.version,
         workspaceid, read.correlationid, read.causationid,
     )  # fmt: skip
 
 
-def _are_ids(read: Any, kind: _Kind, data: dict[str, Any]) -> bool:
-    """Whether all ids are canonical; one of several lines makes a line too many.
-
-    Ids that many events have are looked at once, and are the same objects in all of them.
-    """
-    new = [read.id]
+def _take_ids(read: Any, kind: _Kind, data: dict[str, Any], looks: _Looks) -> str | None:
+    """Put all ids among what is to be looked at, and one object in the place of those that many events have."""
+    ids, repeated = looks.ids, looks.repeated
+    ids.append(read.id)
     for name in kind.ids:
-        new += (data[name],)
+        ids.append(data[name])
     for name in kind.repeated:
         value = data[name]
-        if (seen := _known.get(value)) is not None:
-            data[name] = seen
-        else:
-            new += (value,)
-    if read.workspaceid is not None and read.workspaceid not in _known:
-        new += (read.workspaceid,)
+        data[name] = _known.get(value) or repeated.setdefault(value, value)
     for name in kind.optional_ids:
         if (value := data[name]) is not None:
-            new += (value,)
+            ids.append(value)
     for name in kind.id_lists:
-        new += data[name]
-    if len(new) > _IDS_MAX or "\n".join(new).encode().translate(_HEX_DIGITS) != _ID_SHAPES[len(new)]:
-        return False
-    if len(new) > 1 + len(kind.ids):
-        _remember([data[name] for name in kind.repeated])
-    return True
+        if data[name]:
+            ids += data[name]
+    workspaceid: str | None = read.workspaceid
+    if workspaceid is None:
+        return None
+    return _known.get(workspaceid) or repeated.setdefault(workspaceid, workspaceid)
 
 
-def _remember(ids: Iterable[str]) -> None:
-    for value in ids:
-        if len(_known) >= _KNOWN_MAX:
-            _known.clear()
-        _known.setdefault(value, value)
-
-
-def _instant(text: str) -> datetime:
-    if text.encode().translate(_DIGITS) != _TIME_SHAPE:
-        raise ValueError
-    return datetime.fromisoformat(text)
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether free JSON is what any parser makes of it: no fractions, no large numbers, not deep."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(-_INTEGER_MAX <= value <= _INTEGER_MAX)
+    if kind is dict:
+        return depth < _DEPTH_MAX and all(_is_plain(one, depth + 1) for one in value.values())
+    return kind is list and depth < _DEPTH_MAX and all(_is_plain(one, depth + 1) for one in value)

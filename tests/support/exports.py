@@ -3,12 +3,13 @@
 import json
 import tarfile
 import zipfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from tailrace.history.mattermost import MattermostOptions, mattermost_events
 from tailrace.history.mattermost_export import MattermostExport

@@ -12,8 +12,9 @@ from tailrace.verification import (
     fold_reactions,
     fold_sessions,
 )
-from tailrace.verification.fold_log import Log, Row, Table
+from tailrace.verification.fold_log import Log, Table
 from tailrace.verification.fold_membership import Endings
+from tailrace.verification.fold_message_table import MessageTable
 from tailrace.verification.fold_threads import Threads
 
 
@@ -37,32 +38,26 @@ def fold(events: Iterable[Event]) -> dict[str, Table]:
     sessions = fold_sessions.sessions(log)
     members = fold_directory.workspace_members(log, endings, fold_sessions.last_seen(log))
     channel_members = fold_channels.channel_members(log, endings)
-    sent = fold_analytics.Sent()
-    rows: dict[str, Row] = {}
-    table: Table = {}
-    # All at once while a posting is at hand: going through memory again costs more than what is done with it there.
-    for message_id, posted in postings.posted.items():
-        sent.add(posted)
-        table[message_id, posted.data["created_at"]] = rows[message_id] = fold_messages.posted_row(posted)
-    # Most messages have nothing of this, and looking for it in vain costs more than putting it where it belongs.
-    messages.touch(rows)
+    sent = fold_analytics.Sent(postings.posted.values())
     threads = Threads(postings)
-    for message_id, root in threads.ids.items():
-        rows[message_id]["thread_id"] = root
+    # Most messages have nothing of this, and looking for it in vain costs more than putting it where it belongs.
+    table = MessageTable(postings.posted, threads.ids)
+    messages.touch(table)
     for root, replies in threads.replies(messages).items():
-        rows[root] |= {"reply_count": replies.count, "last_reply_at": replies.last_at}
+        row = table.row(root)
+        row["reply_count"], row["last_reply_at"] = replies.count, replies.last_at
     for message_id, users in fold_reactions.reactions_column(standing).items():
-        rows[message_id]["reactions"] = users
+        table.row(message_id)["reactions"] = users
     for message_id, has_files in fold_files.messages_with_files(shares, files, endings).items():
         if not messages.is_erased(message_id):
-            rows[message_id]["has_files"] = has_files
+            table.row(message_id)["has_files"] = has_files
     doings = fold_analytics.Doings(fold_analytics.facts(log, sent, reactions, files))
     return {
         "users": fold_directory.users(log),
         "workspaces": fold_directory.workspaces(log, members),
         "workspace_members": members,
         "workspace_invitations": fold_directory.workspace_invitations(log),
-        "channels": fold_channels.channels(log, channel_members, fold_messages.last_message_at(table)),
+        "channels": fold_channels.channels(log, channel_members, fold_messages.last_message_at(messages)),
         "channel_members": channel_members,
         "channel_pins": fold_messages.channel_pins(messages),
         "messages": table,

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from tailrace.schemas.event import Event
-from tailrace.verification.fold_log import Log, Row, Subject, Table
+from tailrace.verification.fold_log import Key, Log, Row, Subject, Table
 from tailrace.verification.fold_reactions import Reactions
 
 COUNTED_TYPES = frozenset({"text", "file", "bot"})
 SESSION_MAX = timedelta(hours=24)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
 
 
 class _Bucket:
@@ -31,26 +29,30 @@ Doing = tuple[str, date, str]
 
 
 class Sent:
-    """Postings that made a message of a counted type: by channel and hour of `time` (56), and who sent how many."""
+    """Postings that made a message of a counted type: by channel and hour of `time` (56), and who sent how many.
 
-    def __init__(self) -> None:
-        self.buckets: defaultdict[tuple[str, str, int], _Bucket] = defaultdict(_Bucket)
-        self.doings: defaultdict[Doing, int] = defaultdict(int)
+    Hours are counted from the first day of the calendar.
+    """
 
-    def add(self, event: Event) -> None:
-        """Count one."""
-        data, time, appended_at = event.data, event.time, event.appended_at
-        if data["message_type"] not in COUNTED_TYPES:
-            return
-        workspace_id, user_id = data["workspace_id"], data["user_id"]
-        # Of an event, every time is in UTC. A division takes a tenth of what `replace` with zeros does.
-        self.doings[workspace_id, time.date(), user_id] += 1
-        bucket = self.buckets[workspace_id, data["channel_id"], (time - EPOCH) // HOUR]
-        bucket.count += 1
-        bucket.length += len(data["content"])
-        bucket.users.add(user_id)
-        if appended_at is not None and (bucket.appended_at is None or bucket.appended_at < appended_at):
-            bucket.appended_at = appended_at
+    def __init__(self, postings: Iterable[Event]) -> None:
+        buckets: defaultdict[tuple[str, str, int], _Bucket] = defaultdict(_Bucket)
+        doings: defaultdict[tuple[str, int, str], int] = defaultdict(int)
+        for event in postings:
+            data, time, appended_at = event.data, event.time, event.appended_at
+            if data["message_type"] not in COUNTED_TYPES:
+                continue
+            workspace_id, user_id = data["workspace_id"], data["user_id"]
+            # Of an event, every time is in UTC. Numbers: a key with a date in it costs three times as much.
+            day = time.toordinal()
+            doings[workspace_id, day, user_id] += 1
+            bucket = buckets[workspace_id, data["channel_id"], day * 24 + time.hour]
+            bucket.count += 1
+            bucket.length += len(data["content"])
+            bucket.users.add(user_id)
+            if bucket.appended_at is not appended_at and appended_at is not None:
+                bucket.appended_at = max(bucket.appended_at or appended_at, appended_at)
+        self.buckets = buckets
+        self.doings: dict[Doing, int] = {(w, date.fromordinal(day), u): n for (w, day, u), n in doings.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def events_table(log: Log) -> Table:
 
 def message_analytics(sent: Sent) -> Table:
     """Fold `analytics.message_analytics`: lengths as posted (65b)."""
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for (workspace_id, channel_id, hour), bucket in sent.buckets.items():
         row: Row = {
             "message_count": bucket.count,
@@ -119,7 +121,8 @@ def message_analytics(sent: Sent) -> Table:
         }
         if bucket.appended_at is not None:
             row["revised_at"] = bucket.appended_at
-        table[workspace_id, channel_id, EPOCH + hour * HOUR] = row
+        begin = datetime.combine(date.fromordinal(hour // 24), time(hour % 24), UTC)
+        table[workspace_id, channel_id, begin] = row
     return table
 
 
@@ -147,7 +150,7 @@ def daily_active_users(doings: Doings) -> Table:
         "file_upload_count": doings.uploads,
         "user_count": dict.fromkeys(doings.active, 1),
     }
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for column, counts in columns.items():
         for (workspace_id, day, _), count in counts.items():
             row = table.setdefault((workspace_id, day), dict.fromkeys(columns, 0))
@@ -157,7 +160,7 @@ def daily_active_users(doings: Doings) -> Table:
 
 def user_activity(doings: Doings, sessions: Table) -> Table:
     """Fold `analytics.user_activity`; `sessions` is the folded `collab.sessions`."""
-    table: Table = {
+    table: dict[Key, Row] = {
         (workspace_id, user_id, day): {
             "messages_sent": doings.messages.get(doing, 0),
             "reactions_given": doings.reactions[doing],

@@ -5,6 +5,7 @@ from datetime import datetime
 from tailrace.schemas.event import Event
 from tailrace.verification.fold_log import (
     FreeRow,
+    Key,
     Log,
     OneOf,
     Row,
@@ -54,7 +55,7 @@ def channels(log: Log, members: Table, last_message_at: dict[str, datetime]) -> 
     for (channel_id, _), member in members.items():
         counts[channel_id] = counts.get(channel_id, 0) + bool(member["is_active"])
     general = set(_general_channels(subjects).values())
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for key, channel in subjects.items():
         (channel_id,) = key
         table[key] = {
@@ -106,7 +107,7 @@ def channel_members(log: Log, endings: Endings) -> Table:
         "channel.read",
         by=by_fields("channel_id", "user_id"),
     )
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for key, events in subjects.items():
         own = membership(
             events.all("channel_member.joined"),

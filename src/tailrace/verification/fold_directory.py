@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from tailrace.verification.fold_log import (
+    Key,
     Log,
     OneOf,
     Row,
@@ -94,7 +95,7 @@ def workspace_members(log: Log, endings: Endings, last_seen: LastSeen) -> Table:
         "workspace_member.left",
         by=by_fields("workspace_id", "user_id"),
     )
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for (workspace_id, user_id), events in subjects.items():
         own = membership(
             events.all("workspace_member.joined"),
@@ -121,7 +122,7 @@ def workspaces(log: Log, members: Table) -> Table:
     counts: dict[str, int] = {}
     for (workspace_id, _), member in members.items():
         counts[workspace_id] = counts.get(workspace_id, 0) + (member["status"] == "active")
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for (workspace_id,), workspace in subjects.items():
         profile = workspace.last("workspace.created", "workspace.updated")
         deletion = workspace.last("workspace.deleted")
@@ -140,7 +141,7 @@ def workspace_invitations(log: Log) -> Table:
     subjects = log.subjects(
         "invitation.created", "invitation.accepted", "invitation.revoked", by=by_fields("invitation_id")
     )
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for key, invitation in subjects.items():
         created = invitation.last("invitation.created")
         row = {
@@ -162,7 +163,7 @@ def integrations(log: Log) -> Table:
     subjects = log.subjects(
         "integration.installed", "integration.updated", "integration.removed", by=by_fields("integration_id")
     )
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for key, integration in subjects.items():
         removal = integration.last("integration.removed")
         newest = integration.last("integration.installed", "integration.updated", "integration.removed")

@@ -2,6 +2,7 @@
 
 from tailrace.schemas.event import Event
 from tailrace.verification.fold_log import (
+    Key,
     Log,
     OneOf,
     Row,
@@ -44,7 +45,7 @@ def uploaded_files(log: Log) -> dict[str, Subject]:
 
 def files_table(files: dict[str, Subject], endings: Endings) -> Table:
     """Fold `collab.files`: upload, processing, scan and deletion are four registers; accesses are counted (47)."""
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for file_id, events in files.items():
         upload = events.last("file.uploaded")
         if upload is None:

@@ -1,7 +1,8 @@
 """The log as the model sees it: every event once, grouped by what it is about."""
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -11,7 +12,10 @@ from tailrace.schemas.event import Event
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
-Table = dict[Key, Row]
+Table = Mapping[Key, Row]
+
+Column = Sequence[Any]
+"""A value for each of some rows."""
 
 TYPE_PREFIX = "collab."
 
@@ -27,6 +31,27 @@ class OneOf:
 
 class FreeRow(Row):
     """A row that may exist or not (ruling 14); where it exists, the columns given here must match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows, by column: their keys' parts, what they differ in, and what is the same in all of them."""
+
+    keys: tuple[Column, ...]
+    columns: Mapping[str, Column]
+    same: Mapping[str, Any]
+
+
+class ColumnTable(Mapping[Key, Row], ABC):
+    """A table most of whose rows nobody has to make: as columns they cost a fraction."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[tuple[Key, Row]]:
+        """Those rows that `columns` does not give."""
+
+    @abstractmethod
+    def columns(self, size: int) -> Iterator[Chunk]:
+        """The others, so many at a time."""
 
 
 def rank(event: Event) -> tuple[int, str]:

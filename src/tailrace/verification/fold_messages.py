@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tailrace.schemas.event import Event
-from tailrace.verification.fold_log import Log, OneOf, Row, Subject, Table, latest, newest_time, rank
+from tailrace.verification.fold_log import Log, Row, Subject, Table, latest, newest_time, rank
 from tailrace.verification.fold_membership import Endings
+from tailrace.verification.fold_message_table import MessageTable, distinct
 
 CLIENT_MSG_ID_WINDOW = timedelta(days=7)
 """A posting is the same message as an earlier one of its client_msg_id that is less than this away (rule M, 24)."""
@@ -23,40 +24,47 @@ MESSAGE_EVENTS = (
 class Postings:
     """Which `message.posted` made a message, and which ids are only other names of one.
 
-    `posted` maps message_id to the event that made the message: the first in the log with that id (20). `canonical`
-    maps every known id, aliases included, to the id of its message; events about other ids are parked. `threads` maps
-    the ids of messages that name a thread to its id as given.
+    `posted` maps message_id to the event that made the message: the first in the log with that id (20). `aliases` maps
+    the other ids of messages to those; events about ids that are in neither are parked. `threads` maps the ids of
+    messages that name a thread to its id as given.
     """
 
     def __init__(self, log: Log) -> None:
         self.posted: dict[str, Event] = {}
         self.threads: dict[str, str] = {}
-        self.canonical: dict[str, str] = {}
-        same_client_id: dict[tuple[str, str, str], tuple[Event, ...]] = {}
+        self.aliases: dict[str, str] = {}
+        posted, aliases = self.posted, self.aliases
+        # By the client's id alone: that of two channels or users is hardly ever the same.
+        same_client_id: dict[str, tuple[Event, ...]] = {}
         for event in log.of("message.posted"):
             data = event.data
             message_id, client_msg_id = data["message_id"], data.get("client_msg_id")
-            if message_id in self.canonical:
+            if message_id in posted or message_id in aliases:
                 continue
             if client_msg_id:
-                key = data["channel_id"], data["user_id"], client_msg_id
-                earlier = same_client_id.get(key, ())
+                earlier = same_client_id.get(client_msg_id, ())
                 if earlier and (original := _nearest(event, earlier)):
-                    self.canonical[message_id] = original.data["message_id"]
+                    aliases[message_id] = original.data["message_id"]
                     continue
-                same_client_id[key] = (*earlier, event)
-            self.canonical[message_id] = message_id
-            self.posted[message_id] = event
+                same_client_id[client_msg_id] = (*earlier, event)
+            posted[message_id] = event
             if data["thread_id"]:
                 self.threads[message_id] = data["thread_id"]
 
     def message_of(self, event: Event) -> str | None:
         """Id of the message that an event is about, aliases resolved; None while it is not known."""
-        return self.canonical.get(event.data["message_id"])
+        return self.canonical(event.data["message_id"])
+
+    def canonical(self, message_id: str) -> str | None:
+        """Id of the message that is known by this one; None for none."""
+        return message_id if message_id in self.posted else self.aliases.get(message_id)
 
 
 def _nearest(event: Event, earlier: Sequence[Event]) -> Event | None:
-    return next((e for e in reversed(earlier) if abs(event.time - e.time) < CLIENT_MSG_ID_WINDOW), None)
+    """The newest of them that is of the same channel and user and near enough."""
+    place = event.data["channel_id"], event.data["user_id"]
+    near = (e for e in reversed(earlier) if abs(event.time - e.time) < CLIENT_MSG_ID_WINDOW)
+    return next((e for e in near if (e.data["channel_id"], e.data["user_id"]) == place), None)
 
 
 class Version(NamedTuple):
@@ -115,10 +123,10 @@ class Messages:
         message = self.touched.get(message_id)
         return message is not None and message.erased_at is not None
 
-    def touch(self, rows: dict[str, Row]) -> None:
-        """Bring the rows of messages (by id) from what was posted to what became of it."""
+    def touch(self, table: MessageTable) -> None:
+        """Bring the rows of messages from what was posted to what became of it."""
         for message_id, message in self.touched.items():
-            _touch(rows[message_id], message)
+            _touch(table.row(message_id), message)
 
 
 def _evaluated(posted: Event, events: Subject, erased_at: datetime | None) -> Message:
@@ -153,40 +161,6 @@ def _versions(posted: Event, edits: list[Event]) -> tuple[Version, ...]:
     return tuple(chain)
 
 
-def posted_row(event: Event) -> Row:
-    """Give the columns of `collab.messages` as they are while nothing else is known of the message."""
-    return vars(_Posted(event))
-
-
-class _Posted:
-    """Attributes instead of a dict: they share their names, and take a fifth of its memory to wait for."""
-
-    def __init__(self, event: Event) -> None:
-        posted = event.data
-        client_msg_id, mentions = posted["client_msg_id"], posted["mentions"]
-        self.workspace_id = posted["workspace_id"]
-        self.channel_id = posted["channel_id"]
-        self.user_id = posted["user_id"]
-        self.content = posted["content"]
-        self.message_type = posted["message_type"]
-        self.formatted_content = posted["formatted_content"]
-        self.is_pinned = False
-        self.is_deleted = False
-        self.deleted_at = None
-        self.mentions = _distinct(mentions) if mentions else mentions
-        self.edited_at = None
-        self.edit_count = 0
-        self.edit_history: list[Row] = []
-        # An empty id is no id (24): whether it is kept or becomes null is open.
-        self.client_msg_id = OneOf((None, "")) if client_msg_id == "" else client_msg_id
-        self.updated_at = event.time
-        self.thread_id = None
-        self.reply_count = 0
-        self.last_reply_at = None
-        self.reactions: dict[str, list[str]] = {}
-        self.has_files = False
-
-
 def _touch(row: Row, message: Message) -> None:
     row |= {
         "is_pinned": message.pin is not None,
@@ -204,18 +178,13 @@ def _touch(row: Row, message: Message) -> None:
     row |= {
         "content": message.versions[-1].content,
         "formatted_content": newest["formatted_content"],
-        "mentions": _distinct(newest["mentions"]),
+        "mentions": distinct(newest["mentions"]),
         "edited_at": message.last_edit.data["edited_at"] if message.last_edit else None,
         "edit_history": [
             {"content": old.content, "edited_at": old.edited_at, "editor_id": old.editor_id} for old in history
         ],
         "edit_count": len(history),
     }
-
-
-def _distinct(ids: list[Any]) -> list[Any]:
-    """Keep the first appearance of each (39)."""
-    return list(dict.fromkeys(ids))
 
 
 def channel_pins(messages: Messages) -> Table:
@@ -230,12 +199,13 @@ def channel_pins(messages: Messages) -> Table:
     }
 
 
-def last_message_at(table: Table) -> dict[str, datetime]:
+def last_message_at(messages: Messages) -> dict[str, datetime]:
     """channel_id → newest `created_at` of its visible messages of any type, replies included (28)."""
     newest: dict[str, datetime] = {}
-    for (_, created_at), row in table.items():
-        if not row["is_deleted"]:
-            channel_id = row["channel_id"]
+    touched = messages.touched
+    for message_id, posted in messages.posted.items():
+        if message_id not in touched or touched[message_id].deleted_at is None:
+            channel_id, created_at = posted.data["channel_id"], posted.data["created_at"]
             if channel_id not in newest or newest[channel_id] < created_at:
                 newest[channel_id] = created_at
     return newest

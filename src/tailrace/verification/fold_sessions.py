@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from tailrace.schemas.event import Event
 from tailrace.verification.fold_directory import LastSeen
-from tailrace.verification.fold_log import Log, OneOf, Subject, Table, by_fields, columns_of, time_of
+from tailrace.verification.fold_log import Key, Log, OneOf, Row, Subject, Table, by_fields, columns_of, time_of
 
 
 def sessions(log: Log) -> Table:
     """Fold `collab.sessions`: start and end are two registers, each the highest-sequence event of its kind (61)."""
-    table: Table = {}
+    table: dict[Key, Row] = {}
     for key, session in _by_session(log).items():
         start, end = session.last("session.started"), session.last("session.ended")
         row = {

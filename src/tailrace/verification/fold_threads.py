@@ -18,19 +18,25 @@ class Threads:
     """`ids` maps every reply to its `thread_id` as stored, the root of its thread; roots are not in it."""
 
     def __init__(self, postings: Postings) -> None:
-        self._posted = postings.posted
-        self._parents = {
-            message_id: parent for message_id in postings.threads if (parent := self._parent(postings, message_id))
-        }
+        posted, threads, aliases = postings.posted, postings.threads, postings.aliases
+        self._posted = posted
+        self._parents: dict[str, str] = {}
         self._endless: set[str] = set()
         self.ids: dict[str, str] = {}
+        for message_id, given in threads.items():
+            root = aliases.get(given, given)
+            is_root = root in posted and root not in threads
+            if is_root and posted[root].data["channel_id"] == posted[message_id].data["channel_id"]:
+                self.ids[message_id] = root  # as nearly all do: there is nothing to walk
+            elif parent := self._parent(postings, message_id):
+                self._parents[message_id] = parent
         for message_id in self._parents:
             self.ids[message_id] = self._thread_id(message_id)
 
     def _parent(self, postings: Postings, message_id: str) -> str | None:
         """Parent with its alias resolved; as given where it is unknown or in another channel (25, 26)."""
         given = postings.threads[message_id]
-        parent = postings.canonical.get(given, given)
+        parent = postings.aliases.get(given, given)
         if parent == message_id:
             return None  # it names itself, perhaps by an alias: a root
         return parent if self._share_channel(parent, message_id) else given
@@ -59,7 +65,11 @@ class Threads:
     def replies(self, messages: Messages) -> dict[str, Replies]:
         """Count the visible replies of each message; a reply into another channel counts nowhere (26)."""
         created: dict[str, list[datetime]] = {}
+        posted, touched = self._posted, messages.touched
         for message_id, root in self.ids.items():
-            if messages.is_visible(message_id) and self._share_channel(root, message_id):
-                created.setdefault(root, []).append(self._posted[message_id].data["created_at"])
+            above, own = posted.get(root), posted[message_id].data
+            if above is None or above.data["channel_id"] != own["channel_id"]:
+                continue
+            if message_id not in touched or touched[message_id].deleted_at is None:
+                created.setdefault(root, []).append(own["created_at"])
         return {root: Replies(len(times), max(times)) for root, times in created.items()}

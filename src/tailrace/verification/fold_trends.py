@@ -15,7 +15,7 @@ from typing import Final
 
 from tailrace.schemas.event import Event
 from tailrace.verification.fold_emoji import canonical
-from tailrace.verification.fold_log import FreeRow, Row, Table
+from tailrace.verification.fold_log import FreeRow, Key, Row, Table
 
 MINUTE_S: Final = 60
 GRACE_S: Final = 600
@@ -33,7 +33,7 @@ def trends(events: Sequence[Event]) -> Table:
     `events` are those of the conversations in the order of the log. A window that had not ended by its partition's
     clock is a `FreeRow`: the stream gives it out when it has ended by the real one.
     """
-    found: Table = {}
+    found: dict[Key, Row] = {}
     conversations = (event for event in events if event.topic == "conversations")
     for _, partition in groupby(conversations, key=lambda event: event.partition):
         channels, clock = _in_time(partition)

@@ -6,9 +6,9 @@ value by value. The session's times must be in UTC and in ISO style.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice, repeat
 from json.encoder import encode_basestring
 from operator import itemgetter
 from typing import Any, Final
@@ -18,7 +18,7 @@ import psycopg
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
 
-from tailrace.verification.fold_log import Key, OneOf, Row, Table
+from tailrace.verification.fold_log import Chunk, ColumnTable, Key, OneOf, Row, Table
 
 CHUNK_ROWS: Final = 1_000
 """Rows that are written at once, column by column: a function call for each value would cost more than all the rest."""
@@ -43,13 +43,39 @@ def lines(types: Sequence[str], columns: Sequence[str], table: Table) -> dict[by
     """
     writers = [_WRITERS.get(name, _unknown) for name in types]
     found: dict[bytes, Key] = {}
-    rows = iter(table.items())
+    if isinstance(table, ColumnTable):
+        for some in table.columns(CHUNK_ROWS):
+            found.update(zip(_lines_of(writers, columns, some), zip(*some.keys, strict=True), strict=True))
+    rows = iter(table.rows() if isinstance(table, ColumnTable) else table.items())
     while chunk := list(islice(rows, CHUNK_ROWS)):
         keys, values = zip(*chunk, strict=True)
         columns_of = [*zip(*keys, strict=True), *_columns(values, columns)]
         texts = [_written(writer, column) for writer, column in zip(writers, columns_of, strict=True)]
         found.update(zip(map(str.encode, map("\t".join, zip(*texts, strict=True))), keys, strict=True))
     return found
+
+
+def _lines_of(writers: Sequence["_Writer"], columns: Sequence[str], some: Chunk) -> Iterator[bytes]:
+    """The lines of rows that come as columns.
+
+    What is the same in all of them is written once, neighbours as one, and so is a column that there is twice.
+    """
+    written: dict[tuple[int, _Writer], Sequence[str]] = {}
+
+    def column(write: _Writer, values: _Column) -> Sequence[str]:
+        place = id(values), write
+        if place not in written:
+            written[place] = _written(write, values)
+        return written[place]
+
+    texts: list[Iterable[str]] = [column(write, values) for write, values in zip(writers, some.keys, strict=False)]
+    of_others = zip(columns, writers[len(some.keys) :], strict=True)
+    for is_same, group in groupby(of_others, lambda other: other[0] in some.same):
+        if is_same:
+            texts.append(repeat("\t".join([_alone(write, some.same[name]) for name, write in group])))
+        else:
+            texts += [column(write, some.columns[name]) for name, write in group]
+    return map(str.encode, map("\t".join, zip(*texts, strict=False)))
 
 
 def _columns(rows: Sequence[Row], names: Sequence[str]) -> Iterable[Sequence[Any]]:
@@ -95,14 +121,14 @@ def _written(write: _Writer, values: _Column) -> Sequence[str]:
         return (NULL,) * len(values)
     try:
         return write(values)
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return [_alone(write, value) for value in values]
 
 
 def _alone(write: _Writer, value: Any) -> str:
     try:
         return write((value,))[0]
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return OPEN
 
 
@@ -158,12 +184,16 @@ def _floats(values: _Column) -> list[str]:
 
 
 def _times(values: _Column) -> list[str]:
+    if None in values:
+        there = [value for value in values if value is not None]
+        written = iter(_times(there) if there else ())
+        return [NULL if value is None else next(written) for value in values]
     # All of them by one call: written one by one they are dearer than the rest of the row.
     text = orjson.dumps(values, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
-    texts = text[1:-1].replace('"', "").replace("T", " ").replace("+00:00", "+00").split(",")
+    texts = text[2:-2].replace("T", " ").replace("+00:00", "+00").split('","')
     if len(texts) != len(values):
         raise ValueError
-    return [NULL if text == "null" else _short(text) if text[-4] == "0" and "." in text else text for text in texts]
+    return [_short(text) if text[-4] == "0" and "." in text else text for text in texts]
 
 
 def _short(time: str) -> str:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tailrace.errors import PreconditionError, UnreachableError
-from tailrace.schemas.decode import decode
+from tailrace.schemas.decode import decode_all
 from tailrace.schemas.event import Event, Refusal
 from tailrace.settings import Settings
 from tailrace.unpacking import bare, bound_unpacking
@@ -25,6 +25,7 @@ FETCH_BYTES_MAX: Final = 8 * 2**20
 
 POLL_RECORDS_MAX: Final = 2_000
 POLL_TIMEOUT_MS: Final = 500
+DECODED_AT_ONCE: Final = 250
 SILENT_POLLS_MAX: Final = 120
 """After so many polls without a record while some are missing, the broker counts as unreachable (60 s)."""
 
@@ -305,19 +306,24 @@ class _Reader:
 
 
 def _decode(records: Iterable[RawRecord], topic: str, partition: int, into: Reading) -> None:
-    events, timestamp, appended_at = into.events, None, _EPOCH
-    for record in records:
-        if record.timestamp != timestamp:
-            # One object for all records that were appended together, as nearly all of a batch are.
-            timestamp = record.timestamp
-            appended_at = _EPOCH + timedelta(milliseconds=timestamp)
-        into.records += 1
-        outcome = decode(topic, record.key, record.value, appended_at)
-        if isinstance(outcome, Event):
-            outcome.partition, outcome.offset = partition, record.offset
-            events.append(outcome)
-        elif isinstance(outcome, Refusal):
-            into.refused.append(Refused(topic, partition, record.offset, str(outcome.code)))
+    given, events = iter(records), into.events
+    while some := list(islice(given, DECODED_AT_ONCE)):
+        into.records += len(some)
+        times = _append_times(some)
+        for record, outcome in zip(some, decode_all(topic, some, times), strict=True):
+            if isinstance(outcome, Event):
+                outcome.partition, outcome.offset = partition, record.offset
+                events.append(outcome)
+            elif isinstance(outcome, Refusal):
+                into.refused.append(Refused(topic, partition, record.offset, str(outcome.code)))
+
+
+def _append_times(records: Iterable[RawRecord]) -> list[datetime]:
+    """One object for all records that were appended together, as nearly all of a batch are."""
+    held: dict[int, datetime] = {}
+    return [
+        held.get(t) or held.setdefault(t, _EPOCH + timedelta(milliseconds=t)) for t in (r.timestamp for r in records)
+    ]
 
 
 def _joined(decoded: Mapping[tuple[str, int], Reading]) -> Reading:

@@ -19,7 +19,7 @@ from tailrace.verification.compare_redis import RedisKeys
 from tailrace.verification.compare_search import Searched
 from tailrace.verification.compare_streams import HOTTEST_MAX, compare_notifications, compare_trends, read_windows
 from tailrace.verification.explaining import explain
-from tailrace.verification.fold_log import FreeRow, Row, Table
+from tailrace.verification.fold_log import FreeRow, Key, Row, Table
 from tailrace.verification.moments import LEADER, GrowingLog, Known, Moment, moment, moment_now, patient_collector
 from tailrace.verification.reading import TOPICS, Archive, Offsets, Reading, Source
 from tailrace.verification.scope import EVERYTHING, Scope, Selection
@@ -228,7 +228,7 @@ def comparable(expected: dict[str, Table], reading: Reading) -> Iterable[tuple[T
 
 def _without(table: Table, column: str) -> Table:
     """Leave a column out; a rollup row that holds nothing else may be there or not."""
-    left: Table = {}
+    left: dict[Key, Row] = {}
     for key, row in table.items():
         rest = {name: value for name, value in row.items() if name != column}
         left[key] = rest if any(rest.values()) else FreeRow(rest)

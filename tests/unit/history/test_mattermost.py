@@ -2,11 +2,11 @@
 
 import json
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from exports import BASE_MS, MattermostFile, import_mattermost
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from tailrace.cli.main import app

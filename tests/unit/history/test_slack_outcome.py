@@ -1,7 +1,8 @@
 """What the tables of the contract hold after an import, by the model that `tailrace verify` compares with."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tailrace.verification.fold import fold
 

@@ -1,11 +1,11 @@
 """A Zulip export as the read models show it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from exports import BASE_S, ZulipFolder, import_zulip
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from tailrace.cli.main import app

@@ -1,10 +1,10 @@
 """Rule R, on bare registers: higher wins, equal is a duplicate, lower is stale, ties go to the greater id."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.projections.registers import Registers, held_at, latest, moment, stamp, take, take_lowest
 from tailrace.schemas.event import Event

@@ -1,10 +1,10 @@
 """Who waits behind a refused event, and in which order they go on (rule X)."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.projections.waiting import Line, subject_of
 from tailrace.schemas.event import Event

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailrace.schemas.catalogue import EVENT_TYPES, TOPICS
-from tailrace.schemas.decode import decode
+from tailrace.schemas.decode import VALUE_BYTES_MAX, decode, decode_all
 from tailrace.schemas.event import Event, Refusal
 from tailrace.schemas.scrub import scrub
 
@@ -118,6 +119,32 @@ def test_a_sample_with_a_span_of_bytes_replaced_never_raises(
     end = data.draw(st.integers(start, min(start + 4, len(value))))
     topic = EVENT_TYPES[type_].topic
     assert is_sound(decode(topic, b"key", value[:start] + insert + value[end:], None))
+
+
+class Kept(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+
+
+@pytest.mark.parametrize("topic", [topic.name for topic in TOPICS])
+def test_records_that_are_decoded_together_are_what_each_is_alone(topic: str, event: Callable[..., Record]):
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    records, times = [Kept(b"key", None), Kept(None, b"{"), Kept(b"key", b" " * (VALUE_BYTES_MAX + 1))], [now] * 3
+    for type_, about in EVENT_TYPES.items():
+        good = event(type_)
+        key = next((str(good["data"][name]).encode() for name in about.key if good["data"].get(name)), None)
+        for changes in (
+            {},
+            {"time": "1999-01-01T00:00:00.000000Z"},
+            {"id": "x"},
+            {"schemaversion": 99},
+            {"more": "NaN"},
+        ):
+            records += [Kept(key, json.dumps(good | changes).encode()), Kept(b"another", json.dumps(good).encode())]
+            times += [now, datetime(2020, 1, 1, tzinfo=UTC)]
+    alone = [decode(topic, *record, time) for record, time in zip(records, times, strict=True)]
+    assert decode_all(topic, records, times) == alone
+    assert len({type(outcome) for outcome in alone}) >= 2
 
 
 @FIXED

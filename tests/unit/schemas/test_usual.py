@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tailrace.schemas.catalogue import EVENT_TYPES
 from tailrace.schemas.event import Event
-from tailrace.schemas.usual import usual
+from tailrace.schemas.usual import usual, usual_all
 from tailrace.schemas.validators import EVENT_DICT
 
 Record = dict[str, Any]
@@ -20,6 +20,9 @@ Build = Callable[..., Record]
 
 UUID = "0199c1d2-0040-7000-8000-0000000000aa"
 MISSING = object()
+DEEP: dict[str, Any] = {}
+for _ in range(60):
+    DEEP = {"a": [DEEP]}
 VALUES = (
     MISSING, None, True, 0, 1, 2, -1, 1.0, 1.5, 2**31, 2**63, 10**20, "", "x", "1", "1.0", "01", "٣", "1_0", " 1",
     "9223372036854775807", "9223372036854775808", "00000000000000000001", UUID, UUID.upper(), UUID + "\n",
@@ -29,16 +32,18 @@ VALUES = (
     "2026-11-20T09:15:00.123456+01:00", "2026-02-30T09:15:00.123456Z",
     "2026-11-20T24:00:00.000000Z", "2026-11-20T23:59:60.000000Z", "2026-11-20T09:15:00.123456z",
     "\uff12026-11-20T09:15:00.123456Z", "text", "public", "admin", "all", {}, {"a": 1}, {"a": 10**20 + 1}, [],
+    {"a": [{"b": [None, True, "x", -1, 0, 2**53, {}]}], "é": "\U0001f600"}, {"a": 2**53 + 1}, {"a": -(2**63)},
+    {"a": 1.5}, {"a": -0.0}, {"a": [1e300]}, {"a": "\0"}, {"a\0": 1}, {"a": "\ud800"}, DEEP,
     [None], ["x"], [UUID], [UUID, UUID.upper()], [f"{UUID}\n{UUID}"], "\0", "\ud800", "\\u0000", "é" * 40,
 )  # fmt: skip
 
 
 def as_producers_write(record: Record) -> Record:
-    """The record with times of six digits and without free objects, so that nothing of it is unusual."""
+    """The record with times of six digits and without fractions, so that nothing of it is unusual."""
     record["time"] = "2026-11-20T09:15:00.000123Z"
     for name, value in record["data"].items():
         if isinstance(value, dict):
-            record["data"][name] = {}
+            record["data"][name] = {"blocks": [{"type": "section", "size": 3, "bold": True, "url": None}]}
         elif isinstance(value, str) and value.endswith("Z") and value.startswith("20"):
             record["data"][name] = "2026-11-20T09:15:00.100000Z"
     return record
@@ -75,6 +80,35 @@ def test_whatever_stands_in_a_field_it_is_taken_as_the_models_take_it_or_left_to
         value = json.dumps(record).encode()
         taken = usual(value)
         assert taken is None or taken == by_models(value), record
+
+
+@pytest.mark.parametrize("type_", ["collab.message.posted", "collab.channel.created", "collab.reaction.added"])
+def test_together_each_is_taken_as_it_is_alone(type_: str, event: Build):
+    good = json.dumps(as_producers_write(event(type_))).encode()
+    values = [json.dumps(record).encode() for record in changed(as_producers_write(event(type_)))]
+    taken = [usual(value) for value in values]
+    assert usual_all([*values, None, good]) == [*taken, None, usual(good)]
+    known = [value for value, one in zip(values, taken, strict=True) if one is not None]
+    assert usual_all(known) == [one for one in taken if one is not None]
+    for value in values:
+        assert usual_all([good, value, good]) == [usual(good), usual(value), usual(good)]
+
+
+@pytest.mark.parametrize(
+    "free", ['{"a":-0}', '{"a":1,"b":2,"a":3}', '{"a":1E2}', '{"a":9007199254740993.0}', '{"":{}}']
+)
+def test_a_free_object_is_what_the_models_make_of_it(free: str, event: Build):
+    text = json.dumps(as_producers_write(event(data__formatted_content={"here": 1})))
+    value = text.replace('{"blocks": [{"type": "section", "size": 3, "bold": true, "url": null}]}', free).encode()
+    assert free.encode() in value
+    taken = usual(value)
+    assert taken is None or repr(taken) == repr(by_models(value))
+
+
+def test_two_halves_of_an_id_are_no_id(event: Build):
+    first, second = as_producers_write(event()), as_producers_write(event())
+    first["data"]["message_id"], second["data"]["message_id"] = UUID[:20], f"{UUID[20:]}\n{UUID}"
+    assert usual_all([json.dumps(first).encode(), json.dumps(second).encode()]) == [None, None]
 
 
 @given(at=st.integers(0, 2_000), byte=st.integers(0, 255), is_cut=st.booleans())

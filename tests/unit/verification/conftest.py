@@ -8,11 +8,12 @@ and one sequence above it.
 import itertools
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.schemas.event import Event
 from tailrace.verification.fold import fold

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.schemas.event import Event
 from tailrace.verification.compare_dead_letters import DeadLetter, Waiting, compare_dead_letters, left_out
@@ -15,7 +16,7 @@ WEEK = timedelta(days=7)
 
 
 def compare(letters: list[DeadLetter], events: Sequence[Event] = (), refused: Sequence[Refused] = ()):
-    events = [replace(event, topic="t", partition=0, offset=offset) for offset, event in enumerate(events)]
+    events = [structs.replace(event, topic="t", partition=0, offset=offset) for offset, event in enumerate(events)]
     reading = Reading(list(events), list(refused), {("t", 0): 0}, {("t", 0): 10})
     return compare_dead_letters(reading, letters, parking_limit=WEEK, limit=9)
 
@@ -90,7 +91,7 @@ def test_a_refused_copy_of_a_redriven_record_has_no_letter_of_its_own():
 
 # ── what the tables cannot show ──
 def logged(*events: Event) -> list[Event]:
-    return [replace(event, topic="t", partition=0, offset=offset) for offset, event in enumerate(events)]
+    return [structs.replace(event, topic="t", partition=0, offset=offset) for offset, event in enumerate(events)]
 
 
 def offsets_left_out(events: list[Event], letters: Sequence[DeadLetter], waiting: Sequence[Waiting] = ()) -> set[int]:

@@ -5,8 +5,14 @@ from typing import Any
 
 import pytest
 
-from tailrace.verification.fold_log import FreeRow, OneOf
+from tailrace.schemas.decode import decode
+from tailrace.schemas.event import Event
+from tailrace.verification.fold import fold
+from tailrace.verification.fold_log import FreeRow, OneOf, Table
+from tailrace.verification.fold_message_table import MessageTable
 from tailrace.verification.lines import CHUNK_ROWS, lines
+from tailrace.verification.tables import TABLES
+from tailrace.workload import generate, named_profile
 
 TIME = datetime(2026, 9, 7, 12, 30, tzinfo=UTC)
 
@@ -78,3 +84,47 @@ def test_a_row_that_leaves_a_column_open_does_not_hide_the_others():
 def test_no_row_is_lost_where_one_chunk_ends():
     table = {(f"k{number}",): {"a": number} for number in range(2 * CHUNK_ROWS + 1)}
     assert lines(("text", "int4"), ("a",), table) == {f"k{n}\t{n}".encode(): (f"k{n}",) for n in range(len(table))}
+
+
+MESSAGES = next(spec for spec in TABLES if spec.name == "messages")
+TYPES = {
+    "message_id": "uuid", "created_at": "timestamptz", "workspace_id": "uuid", "channel_id": "uuid", "user_id": "uuid",
+    "formatted_content": "jsonb", "thread_id": "uuid", "reply_count": "int4", "last_reply_at": "timestamptz",
+    "is_pinned": "bool", "is_deleted": "bool", "deleted_at": "timestamptz", "reactions": "jsonb", "mentions": "uuid[]",
+    "has_files": "bool", "edited_at": "timestamptz", "edit_count": "int4", "edit_history": "jsonb",
+    "updated_at": "timestamptz",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def messages() -> MessageTable:
+    """Those of a company's week, with all that happens to messages."""
+    run = named_profile("demo", start=TIME, events=6_000, workspaces=2, users=30)
+    events = []
+    for offset, record in enumerate(generate(run)):
+        event = decode(record.topic, record.key, record.value, None)
+        if isinstance(event, Event):
+            event.partition, event.offset = 0, offset
+            events.append(event)
+    table = fold(events)["messages"]
+    assert isinstance(table, MessageTable)
+    return table
+
+
+def test_columns_make_the_lines_that_rows_make(messages: MessageTable):
+    names = (*MESSAGES.key, *MESSAGES.columns)
+    types = [TYPES.get(name, "text") for name in names]
+    touched = len(list(messages.rows()))
+    assert len(messages) > 2 * CHUNK_ROWS
+    assert 0 < touched < len(messages) / 2
+    by_columns = lines(types, MESSAGES.columns, messages)
+    whole: Table = dict(messages.items())
+    assert len(whole) == len(messages) == len(list(messages.rows()))
+    assert by_columns == lines(types, MESSAGES.columns, whole)
+
+
+def test_a_message_is_found_by_its_whole_key_and_by_no_other(messages: MessageTable):
+    key = next(iter(messages))
+    assert messages[key]["channel_id"]
+    assert (key[0], TIME.replace(year=1999)) not in messages
+    assert ("none", key[1]) not in messages

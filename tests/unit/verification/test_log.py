@@ -1,8 +1,9 @@
 """What the fold assumes of the log, and that it names the contract's columns."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from tailrace.verification.fold import fold
 from tailrace.verification.tables import TABLES

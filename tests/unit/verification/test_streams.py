@@ -3,13 +3,13 @@
 import json
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from channel_life import Life, notifications_of, value_of, windows_of
+from msgspec.structs import replace
 
 from tailrace.operations.streams import SOURCES
 from tailrace.schemas.catalogue import key_of
