@@ -21,8 +21,8 @@ def append_time(record: Record) -> datetime:
 
 def append_times(records: Sequence[Record]) -> list[datetime]:
     """Those of all records: one object for all that were appended together, as those of a producer's batch are."""
-    held: dict[int, datetime] = {}
-    return [held.get(r.timestamp_ms) or held.setdefault(r.timestamp_ms, append_time(r)) for r in records]
+    times = {stamp: _EPOCH + timedelta(milliseconds=stamp) for stamp in {record.timestamp_ms for record in records}}
+    return [times[record.timestamp_ms] for record in records]
 
 
 def add_records(  # noqa: PLR0913 - a partition's place, position and way of reading

@@ -123,7 +123,17 @@ def usual(value: bytes) -> Event | None:
 def usual_all(values: Sequence[bytes | None]) -> list[Event | None]:
     """What `usual` gives for each value, and None for none, in a third less time than value by value."""
     looks = _Looks()
-    events = [None if value is None else _event_of_value(value, looks) for value in values]
+    events: list[Event | None] = []
+    for value in values:
+        event = None
+        if value is not None:
+            try:
+                read = _read(value)
+                if b"\\" not in value or not may_hold_nul(value):
+                    event = _event(read, _KINDS[type(read)], looks)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                pass
+        events.append(event)
     if looks.are_canonical():
         looks.remember()
         return events
@@ -161,16 +171,6 @@ class _Looks:
 
 def _have_shape(texts: Sequence[str], shape: bytes, digits: bytes) -> bool:
     return "\n".join(texts).encode().translate(digits) == b"\n".join([shape] * len(texts))
-
-
-def _event_of_value(value: bytes, looks: _Looks) -> Event | None:
-    try:
-        read = _read(value)
-        if b"\\" in value and may_hold_nul(value):
-            return None
-        return _event(read, _KINDS[type(read)], looks)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
 
 
 def _event(read: Any, kind: _Kind, looks: _Looks) -> Event | None:

@@ -44,13 +44,12 @@ def fold(events: Iterable[Event]) -> dict[str, Table]:
     table = MessageTable(postings.posted, threads.ids)
     messages.touch(table)
     for root, replies in threads.replies(messages).items():
-        row = table.row(root)
-        row["reply_count"], row["last_reply_at"] = replies.count, replies.last_at
+        table.change(root, {"reply_count": replies.count, "last_reply_at": replies.last_at})
     for message_id, users in fold_reactions.reactions_column(standing).items():
-        table.row(message_id)["reactions"] = users
+        table.change(message_id, {"reactions": users})
     for message_id, has_files in fold_files.messages_with_files(shares, files, endings).items():
         if not messages.is_erased(message_id):
-            table.row(message_id)["has_files"] = has_files
+            table.change(message_id, {"has_files": has_files})
     doings = fold_analytics.Doings(fold_analytics.facts(log, sent, reactions, files))
     return {
         "users": fold_directory.users(log),

@@ -1,6 +1,6 @@
 """Rows of `collab.messages`, of which most are as they were posted: those are made only when somebody asks for one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
@@ -18,25 +18,38 @@ _UNTOUCHED: Final[Mapping[str, Any]] = {
     "reactions": {}, "has_files": False, "edited_at": None, "edit_count": 0, "edit_history": [],
 }  # fmt: skip
 """Columns of a message of which nothing is known but its posting."""
+_NOTHING: Final[Row] = {}
 
 
 class MessageTable(ColumnTable):
     """The table. `posted` maps message_id to the event that made the message, `threads` replies to their `thread_id`.
 
-    A row that was asked for stays, so whoever changes it changes the table.
+    A row that was asked for stays, so whoever changes it changes the table. What `change` says of the others waits for
+    their rows, or for their columns.
     """
 
     def __init__(self, posted: Mapping[str, Event], threads: Mapping[str, str]) -> None:
         self._posted = posted
         self._threads = threads
         self._rows: dict[str, Row] = {}
+        self._changes: dict[str, Row] = {}
 
     def row(self, message_id: str) -> Row:
         """Row of a message. Raises KeyError for an id that none was posted with."""
         found = self._rows.get(message_id)
         if found is None:
             found = self._rows[message_id] = _row(self._posted[message_id], self._threads.get(message_id))
+            found |= self._changes.pop(message_id, _NOTHING)
         return found
+
+    def change(self, message_id: str, values: Row) -> None:
+        """Give some columns of a message their values, of those that a posting says nothing of."""
+        if (row := self._rows.get(message_id)) is not None:
+            row |= values
+        elif (changed := self._changes.get(message_id)) is not None:
+            changed |= values
+        else:
+            self._changes[message_id] = values
 
     def __getitem__(self, key: Key) -> Row:
         message_id, created_at = key
@@ -58,9 +71,18 @@ class MessageTable(ColumnTable):
 
     def columns(self, size: int) -> Iterator[Chunk]:
         """All the others."""
-        made = self._rows
-        events = (posted for message_id, posted in self._posted.items() if message_id not in made)
-        while some := list(islice(events, size)):
+        made, changes = self._rows, self._changes
+        yield from self._chunks((p for i, p in self._posted.items() if i not in made and i not in changes), size)
+        for chunk in self._chunks((self._posted[message_id] for message_id in changes), size):
+            of_each = [changes[message_id] for message_id in chunk.keys[0]]
+            names = {name for values in of_each for name in values}
+            changed = {name: [values.get(name, _UNTOUCHED[name]) for values in of_each] for name in names}
+            same = {name: value for name, value in chunk.same.items() if name not in names}
+            yield Chunk(chunk.keys, {**chunk.columns, **changed}, same)
+
+    def _chunks(self, events: Iterable[Event], size: int) -> Iterator[Chunk]:
+        left = iter(events)
+        while some := list(islice(left, size)):
             columns: dict[str, Sequence[Any]] = dict(
                 zip(_AS_POSTED, zip(*[_as_posted(event.data) for event in some], strict=True), strict=True)
             )

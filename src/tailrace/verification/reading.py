@@ -320,10 +320,9 @@ def _decode(records: Iterable[RawRecord], topic: str, partition: int, into: Read
 
 def _append_times(records: Iterable[RawRecord]) -> list[datetime]:
     """One object for all records that were appended together, as nearly all of a batch are."""
-    held: dict[int, datetime] = {}
-    return [
-        held.get(t) or held.setdefault(t, _EPOCH + timedelta(milliseconds=t)) for t in (r.timestamp for r in records)
-    ]
+    stamps = [record.timestamp for record in records]
+    times = {stamp: _EPOCH + timedelta(milliseconds=stamp) for stamp in set(stamps)}
+    return [times[stamp] for stamp in stamps]
 
 
 def _joined(decoded: Mapping[tuple[str, int], Reading]) -> Reading:
