@@ -108,7 +108,8 @@ class Letters:
 
     def parking(self, events: Iterable[Event] = (), deferred: list[str] | None = None) -> Parking:
         """Parking for the application of these events; those of them that were parked are parked no more."""
-        released = {e.id: self.records[e.id] for e in events if e.id in self.records}
+        held = self.records  # of hardly any batch is anything held
+        released = {e.id: held[e.id] for e in events if e.id in held} if held else {}
         return Parking(self.session, self.projection, self.topics, self.record_of, released, deferred=deferred)
 
     def record_of(self, event: Event) -> Record:

@@ -138,7 +138,7 @@ class Run:
         log = SimulatedLog(self.broker, self.rng)
         sink = SimulatedSink(self.store, TOPICS, self.rng)
         lanes: list[SimulatedSink] = []
-        for _ in range(self.seed % 3):  # one, two or three lanes
+        for _ in range(self.seed % 4):  # one to four lanes
             lanes.append(SimulatedSink(self.store, TOPICS, self.rng))
             lanes[-1].awake = sink.awake
         worker = Worker(log, sink, SETTINGS, f"w{len(self.workers)}", lanes, control=self.control)
