@@ -7,10 +7,17 @@ records stay in order, and no lane stands idle because the busy partitions happe
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
 
 from tailrace.consumers.applying import Applier
 from tailrace.consumers.batch import Batch, TopicPartition
 from tailrace.consumers.sink import Sink
+
+SHARED_BATCHES: Final = 2
+"""Whole batches' worth of records that are gathered at a time for several lanes, which share them."""
+CROWD: Final = 2
+"""With so many times as many records in hand, waiting and being applied, no more are gathered: more would help nobody,
+fill memory, and push what is worked on out of the processor's caches."""
 
 
 class Lane:
@@ -21,6 +28,8 @@ class Lane:
         self.applier = applier
         self._queue: asyncio.Queue[list[Batch]] = asyncio.Queue(maxsize=batches_max)
         self._holds: Counter[TopicPartition] = Counter()
+        self.records = 0
+        """Of its batches, waiting or being applied."""
 
     @property
     def in_hand(self) -> int:
@@ -40,6 +49,7 @@ class Lane:
     async def put(self, batches: list[Batch]) -> None:
         """Line batches up, once there is room for them, and let the sink begin with them."""
         self._holds.update(_partitions(batches))
+        self.records += _records(batches)
         await self._queue.put(batches)
         for batch in batches:
             self.sink.prefetch(batch)
@@ -52,6 +62,7 @@ class Lane:
         """Nothing of these batches is in hand any more."""
         self._holds.subtract(_partitions(batches))
         self._holds = +self._holds
+        self.records -= _records(batches)
         self._queue.task_done()
 
     async def join(self) -> None:
@@ -72,26 +83,40 @@ def home(
     return holder or min(lanes, key=lambda lane: (lane.is_full, lane.in_hand, busy(lane)))
 
 
-def takeable_of(
-    partitions: Iterable[TopicPartition], lanes: Sequence[Lane], is_alone: Callable[[TopicPartition], bool]
-) -> Collection[TopicPartition] | None:
-    """Those of the partitions whose records some lane has room for; None: all that there are."""
-    full = [lane for lane in lanes if lane.is_full]
-    if not full:
-        return None
-    if len(full) == len(lanes):
-        return ()
-    held = {tp for lane in full for tp in lane.held}
-    return [tp for tp in partitions if tp not in held and not (lanes[0] in full and is_alone(tp))]
-
-
 class Gathered:
-    """Batches in the making: one for each lane, and one for each lane's topics that stand alone."""
+    """Batches in the making: one for each lane, and one for each lane's topics that stand alone.
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    A lane has enough with so many records, `enough`. Nothing more is taken, for no lane, while those that the lanes
+    have in hand are `CROWD` times as many as may be gathered.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], enough: int) -> None:
         self._all = lanes
+        self._enough = enough
         self._batches: dict[tuple[Lane, bool], Batch] = {}
         self._homes: dict[TopicPartition, Lane] = {}
+        self.records_max = enough * min(len(lanes), SHARED_BATCHES)
+        """To be gathered at a time."""
+
+    def takeable(
+        self, partitions: Iterable[TopicPartition], is_alone: Callable[[TopicPartition], bool]
+    ) -> Collection[TopicPartition] | None:
+        """Those of the partitions whose records some lane has room for; None: all that there are."""
+        lanes = self._all
+        if sum(lane.records for lane in lanes) >= CROWD * self.records_max:
+            return ()
+        full = [lane for lane in lanes if lane.is_full or self._size(lane) >= self._enough]
+        if not full:
+            return None
+        if len(full) == len(lanes):
+            return ()
+        held = {tp for lane in full for tp in lane.held} | {tp for tp, lane in self._homes.items() if lane in full}
+        return [tp for tp in partitions if tp not in held and not (lanes[0] in full and is_alone(tp))]
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether some lane's batch is as large as it may be."""
+        return any(self._size(lane) >= self._enough for lane in self.lanes)
 
     def batch(self, partition: TopicPartition, *, alone: bool) -> Batch:
         """The batch that records of the partition go to; made where there is none yet."""
@@ -113,6 +138,10 @@ class Gathered:
         for (lane, _), batch in sorted(self._batches.items(), key=lambda item: not item[0][1]):
             found.setdefault(lane, []).append(batch)
         return found
+
+
+def _records(batches: Iterable[Batch]) -> int:
+    return sum(len(batch.records) for batch in batches)
 
 
 def _partitions(batches: Iterable[Batch]) -> list[TopicPartition]:

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 HARD_STOP_EXIT = 70
 LANES = 4
 """Transactions that the PostgreSQL worker has open at a time, a connection each: while the server works on one, the
-worker folds the events of another. A third gained a twelfth on two cores, a fourth somewhat less."""
+worker folds the events of another. A third gained a twelfth on two cores, a fourth somewhat less, a fifth nothing."""
 
 Run = Callable[[asyncio.Event], Awaitable[None]]
 """Works until its event is set."""

@@ -20,7 +20,7 @@ from tailrace.consumers.batches import Reader, add_records
 from tailrace.consumers.control import UNCONTROLLED, Control
 from tailrace.consumers.crash_points import crash_point
 from tailrace.consumers.errors import BrokenLogError, HaltError, LogUnreachableError, OutOfRangeError
-from tailrace.consumers.lanes import Gathered, Lane, home, takeable_of
+from tailrace.consumers.lanes import Gathered, Lane, home
 from tailrace.consumers.log import Log
 from tailrace.consumers.progress import Claim, check_fingerprint, check_position, damaged
 from tailrace.consumers.sink import Sink
@@ -319,15 +319,17 @@ class Worker:
     async def _next_batches(self) -> dict[Lane, list[Batch]]:
         """Gather while more is here, until the batches are full; else until their lanes are idle or they are of age."""
         loop = asyncio.get_running_loop()
-        gathered = Gathered(self._lanes)
+        gathered = Gathered(self._lanes, self.settings.batch_max_events)
         count = size = 0
         deadline = loop.time() + self.settings.batch_max_age_ms / 1000
-        while count < self.settings.batch_max_events and size < self.settings.batch_max_bytes:
-            wanted = min(self.settings.batch_max_events - count, FETCH_RECORDS_MAX)
-            takeable = takeable_of(self._reading, self._lanes, self._is_alone)
+        while count < gathered.records_max and size < self.settings.batch_max_bytes:
+            wanted = min(gathered.records_max - count, FETCH_RECORDS_MAX)
+            takeable = gathered.takeable(self._reading, self._is_alone)
             fetched: dict[TopicPartition, list[Record]] = {}
             if takeable is None:
                 fetched = await self._fetch(SHORT_WAIT_MS if count else IDLE_WAIT_MS, wanted)
+            elif gathered.has_enough and not takeable:
+                break
             elif takeable:  # not for long: what the full lanes hold may be takeable any moment
                 fetched = await self._fetch(SHORT_WAIT_MS, wanted, takeable)
             else:
