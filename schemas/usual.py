@@ -23,6 +23,10 @@ _ID_SHAPE: Final = b"00000000-0000-0000-0000-000000000000"
 _REPEATED: Final = frozenset({"channel_id", "workspace_id", "user_id"})
 _KNOWN_MAX: Final = 100_000
 _known: Final[dict[str, str]] = {}
+_SOURCES_MAX: Final = 1_000
+_SOURCE_LENGTH_MAX: Final = 200
+_sources: Final[dict[str, str]] = {}
+"""Each is the same object in all events that it sent."""
 _SEQUENCE_DIGITS_MAX: Final = len(str(SEQUENCE_MAX))
 _INTEGER_MAX: Final = 2**53
 """Of free objects: up to here every parser and every store has the same number."""
@@ -195,10 +199,18 @@ def _event(read: Any, kind: _Kind, looks: _Looks) -> Event | None:
             data[name] = datetime.fromisoformat(other)
             looks.times.append(other)
     workspaceid = _take_ids(read, kind, data, looks)
+    source, subject = _sources.get(read.source) or _remembered(read.source), read.subject
+    if kind.ids and data[kind.ids[0]] == subject:
+        subject = data[kind.ids[0]]  # one text instead of two, for as long as the event is held
     return Event(
-        kind.type, read.id, sequence, time, data, read.source, read.subject, kind.version,
+        kind.type, read.id, sequence, time, data, source, subject, kind.version,
         workspaceid, read.correlationid, read.causationid,
     )  # fmt: skip
+
+
+def _remembered(source: str) -> str:
+    is_bounded = len(source) <= _SOURCE_LENGTH_MAX and len(_sources) < _SOURCES_MAX
+    return _sources.setdefault(source, source) if is_bounded else source
 
 
 def _take_ids(read: Any, kind: _Kind, data: dict[str, Any], looks: _Looks) -> str | None:

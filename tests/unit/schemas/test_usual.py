@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tailrace.schemas.catalogue import EVENT_TYPES
 from tailrace.schemas.event import Event
-from tailrace.schemas.usual import usual, usual_all
+from tailrace.schemas.usual import _SOURCES_MAX, _sources, usual, usual_all
 from tailrace.schemas.validators import EVENT_DICT
 
 Record = dict[str, Any]
@@ -143,6 +143,22 @@ def test_the_usual_record_is_taken(type_: str, event: Build):
     taken = usual(value)
     assert taken is not None
     assert taken == by_models(value)
+
+
+def test_sources_are_remembered_within_bounds(event: Build):
+    record = as_producers_write(event())
+
+    def source_of(text: str) -> str:
+        taken = usual(json.dumps(record | {"source": text}).encode())
+        assert taken is not None
+        assert taken.source == text
+        return taken.source
+
+    assert source_of("/tests/one") is source_of("/tests/one")
+    assert source_of("/" * 100_000) is not source_of("/" * 100_000)
+    for number in range(2 * _SOURCES_MAX):
+        source_of(f"/tests/{number}")
+    assert len(_sources) <= _SOURCES_MAX
 
 
 def test_an_escaped_nul_is_left_to_be_mended(event: Build):
