@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tailrace.consumers.batch import Batch, Record, Span, TopicPartition
 from tailrace.consumers.progress import fingerprint
-from tailrace.schemas.decode import KeyAndValue, Outcomes, decode_all
+from tailrace.schemas.decode import KeyAndValue, Outcomes, append_times, decode_all
 from tailrace.schemas.event import Event
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,12 +17,6 @@ Reader = Callable[[str, Sequence[KeyAndValue], Sequence[datetime | None]], Outco
 def append_time(record: Record) -> datetime:
     """When the broker appended the record, UTC (topics are created with LogAppendTime)."""
     return _EPOCH + timedelta(milliseconds=record.timestamp_ms)
-
-
-def append_times(records: Sequence[Record]) -> list[datetime]:
-    """Those of all records: one object for all that were appended together, as those of a producer's batch are."""
-    times = {stamp: _EPOCH + timedelta(milliseconds=stamp) for stamp in {record.timestamp_ms for record in records}}
-    return [times[record.timestamp_ms] for record in records]
 
 
 def add_records(  # noqa: PLR0913 - a partition's place, position and way of reading
@@ -37,7 +31,8 @@ def add_records(  # noqa: PLR0913 - a partition's place, position and way of rea
     newest: datetime | None = None
     topic, number = partition
     events, raw = batch.events, batch.records
-    for record, decoded in zip(records, read(short, records, append_times(records)), strict=True):
+    times = append_times([record.timestamp_ms for record in records])
+    for record, decoded in zip(records, read(short, records, times), strict=True):
         if decoded is None:
             batch.ignored += 1
             continue

@@ -27,10 +27,21 @@ AHEAD_MAX: Final = timedelta(minutes=10)
 """An event may be this far ahead of the broker's append time (rule T)."""
 TIME_MIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """No event is older than this (rule T)."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_MAX: Final = datetime.max.replace(tzinfo=UTC)
 
 _validate: Final = EVENT_DICT.validator.validate_json
 """`EVENT_DICT.validate_json` less a call of Python."""
+
+
+def append_times(stamps_ms: Sequence[int]) -> list[datetime]:
+    """Broker's append times, aware UTC, of milliseconds since 1970.
+
+    One object for all records that were appended together, as those of a producer's batch are: what hangs on a time is
+    then found out once for all of them.
+    """
+    times = {stamp: _EPOCH + timedelta(milliseconds=stamp) for stamp in set(stamps_ms)}
+    return [times[stamp] for stamp in stamps_ms]
 
 
 class KeyAndValue(Protocol):
@@ -60,11 +71,6 @@ class Decoder:
         self._current = {type_: upcasters.current(type_) for type_ in EVENT_TYPES}
         self._topics = {type_: (event_type.topic, INBOUND) for type_, event_type in EVENT_TYPES.items()}
         self._keys = {type_: event_type.key[0] for type_, event_type in EVENT_TYPES.items()}
-        self._usual = {
-            topic: {t: (self._current[t], self._keys[t]) for t, topics in self._topics.items() if topic in topics}
-            for topic in {topic for topics in self._topics.values() for topic in topics}
-        }
-        """By topic and type: the current version and the field that is the key."""
         self._older = {
             (type_, version): data_dict(model)
             for type_, event_type in upcasters.types.items()
@@ -95,29 +101,22 @@ class Decoder:
     ) -> Outcomes:
         """See the module's `decode_all`."""
         values = [None if (value := r.value) is None or len(value) > VALUE_BYTES_MAX else value for r in records]
-        here = self._usual.get(topic, {}) if topic != INBOUND else {}
         outcomes: Outcomes = []
-        seen, latest = None, _TIME_MAX
-        # What is usual in every way is judged here, as `_judge` would; all else goes the whole way again.
         for record, event, time in zip(records, usual_all(values), appended_at, strict=True):
-            if event is not None and (about := here.get(event.type)) is not None:
-                if time is not seen:
-                    seen, latest = time, _TIME_MAX if time is None else time + AHEAD_MAX
-                data, happened_at = event.data, event.time
-                key, created_at = data[about[1]], data.get("created_at")
-                is_timely = TIME_MIN <= happened_at <= latest and (
-                    created_at is None or created_at is happened_at or TIME_MIN <= created_at <= latest
-                )
-                if is_timely and about[0] == event.schemaversion and key is not None and record.key == key.encode():
-                    event.topic, event.appended_at = topic, time
-                    outcomes.append(event)
-                    continue
-            outcomes.append(self.decode(topic, record.key, record.value, time))
+            if event is None or not self._is_usual(topic, event):
+                outcomes.append(self.decode(topic, record.key, record.value, time))
+                continue
+            event.topic, event.appended_at = topic, time
+            try:
+                self._judge(record.key, event)
+            except _Refused as refused:
+                outcomes.append(refused.refusal)
+            else:
+                outcomes.append(event)
         return outcomes
 
     def _is_usual(self, topic: str, event: Event) -> bool:
-        version, _ = self._usual.get(topic, {}).get(event.type, (0, ""))
-        return version == event.schemaversion
+        return event.schemaversion == self._current[event.type] and topic in self._topics[event.type]
 
     def _less_usual(self, topic: str, value: bytes) -> Event:
         attributes = self._at_once(topic, value)

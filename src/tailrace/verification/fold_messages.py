@@ -34,19 +34,24 @@ class Postings:
         self.threads: dict[str, str] = {}
         self.aliases: dict[str, str] = {}
         posted, aliases = self.posted, self.aliases
-        # By the client's id alone: that of two channels or users is hardly ever the same.
-        same_client_id: dict[str, tuple[Event, ...]] = {}
+        # By the client's id alone first: whole keys of all postings cost more, and most ids are there once. Clients
+        # that number their messages in each channel are why it cannot be all.
+        first: dict[str, Event] = {}
+        same_client_id: dict[tuple[str, str, str], tuple[Event, ...]] = {}
         for event in log.of("message.posted"):
             data = event.data
             message_id, client_msg_id = data["message_id"], data.get("client_msg_id")
             if message_id in posted or message_id in aliases:
                 continue
             if client_msg_id:
-                earlier = same_client_id.get(client_msg_id, ())
-                if earlier and (original := _nearest(event, earlier)):
-                    aliases[message_id] = original.data["message_id"]
-                    continue
-                same_client_id[client_msg_id] = (*earlier, event)
+                other = first.setdefault(client_msg_id, event)
+                if other is not event:
+                    key = _client_key(event)
+                    earlier = same_client_id.get(key) or ((other,) if _client_key(other) == key else ())
+                    if original := _nearest(event, earlier):
+                        aliases[message_id] = original.data["message_id"]
+                        continue
+                    same_client_id[key] = (*earlier, event)
             posted[message_id] = event
             if data["thread_id"]:
                 self.threads[message_id] = data["thread_id"]
@@ -61,10 +66,13 @@ class Postings:
 
 
 def _nearest(event: Event, earlier: Sequence[Event]) -> Event | None:
-    """The newest of them that is of the same channel and user and near enough."""
-    place = event.data["channel_id"], event.data["user_id"]
-    near = (e for e in reversed(earlier) if abs(event.time - e.time) < CLIENT_MSG_ID_WINDOW)
-    return next((e for e in near if (e.data["channel_id"], e.data["user_id"]) == place), None)
+    return next((e for e in reversed(earlier) if abs(event.time - e.time) < CLIENT_MSG_ID_WINDOW), None)
+
+
+def _client_key(event: Event) -> tuple[str, str, str]:
+    """What a client's id names a message within."""
+    data = event.data
+    return data["channel_id"], data["user_id"], data["client_msg_id"]
 
 
 class Version(NamedTuple):

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final, Protocol
 
@@ -12,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from tailrace.errors import PreconditionError, UnreachableError
-from tailrace.schemas.decode import decode_all
+from tailrace.schemas.decode import append_times, decode_all
 from tailrace.schemas.event import Event, Refusal
 from tailrace.settings import Settings
 from tailrace.unpacking import bare, bound_unpacking
@@ -28,8 +27,6 @@ POLL_TIMEOUT_MS: Final = 500
 DECODED_AT_ONCE: Final = 250
 SILENT_POLLS_MAX: Final = 120
 """After so many polls without a record while some are missing, the broker counts as unreachable (60 s)."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Progress = Callable[[int, int], None]
 """Told (records read, records to read)."""
@@ -309,20 +306,13 @@ def _decode(records: Iterable[RawRecord], topic: str, partition: int, into: Read
     given, events = iter(records), into.events
     while some := list(islice(given, DECODED_AT_ONCE)):
         into.records += len(some)
-        times = _append_times(some)
+        times = append_times([record.timestamp for record in some])
         for record, outcome in zip(some, decode_all(topic, some, times), strict=True):
             if isinstance(outcome, Event):
                 outcome.partition, outcome.offset = partition, record.offset
                 events.append(outcome)
             elif isinstance(outcome, Refusal):
                 into.refused.append(Refused(topic, partition, record.offset, str(outcome.code)))
-
-
-def _append_times(records: Iterable[RawRecord]) -> list[datetime]:
-    """One object for all records that were appended together, as nearly all of a batch are."""
-    stamps = [record.timestamp for record in records]
-    times = {stamp: _EPOCH + timedelta(milliseconds=stamp) for stamp in set(stamps)}
-    return [times[stamp] for stamp in stamps]
 
 
 def _joined(decoded: Mapping[tuple[str, int], Reading]) -> Reading:

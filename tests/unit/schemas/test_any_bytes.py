@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tailrace.schemas.catalogue import EVENT_TYPES, TOPICS
 from tailrace.schemas.decode import VALUE_BYTES_MAX, decode, decode_all
-from tailrace.schemas.event import Event, Refusal
+from tailrace.schemas.event import Event, Refusal, RefusalCode
 from tailrace.schemas.scrub import scrub
 
 Record = dict[str, Any]
@@ -139,11 +139,19 @@ def test_records_that_are_decoded_together_are_what_each_is_alone(topic: str, ev
             {"id": "x"},
             {"schemaversion": 99},
             {"more": "NaN"},
+            {"data": good["data"] | {"created_at": "1999-01-01T00:00:00.000000Z"}},
+            {"data": good["data"] | {"created_at": "2026-11-21T12:10:00.000001Z"}},
         ):
             records += [Kept(key, json.dumps(good | changes).encode()), Kept(b"another", json.dumps(good).encode())]
             times += [now, datetime(2020, 1, 1, tzinfo=UTC)]
     alone = [decode(topic, *record, time) for record, time in zip(records, times, strict=True)]
     assert decode_all(topic, records, times) == alone
+    untimely = {
+        outcome.reason.split(":")[0]
+        for outcome in alone
+        if isinstance(outcome, Refusal) and outcome.code == RefusalCode.E_TIME
+    }
+    assert untimely >= ({"time", "data.created_at"} if topic == "conversations" else set())
     assert len({type(outcome) for outcome in alone}) >= 2
 
 

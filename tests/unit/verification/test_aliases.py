@@ -126,3 +126,15 @@ def test_aliases_and_repeated_postings_count_nowhere(given: Any, folded: Fold, t
     tables, alone = folded(first, alias, repeated), folded(first)
     for table in ("daily_active_users", "message_analytics", "user_activity"):
         assert tables[f"analytics.{table}"] == alone[f"analytics.{table}"]
+
+
+def test_an_id_that_many_use_is_judged_within_each_user_and_channel(given: Any, folded: Fold):
+    """As clients that number their messages in each channel use it."""
+    places = [("c1", "ana"), ("c2", "ana"), ("c1", "bo"), ("c2", "bo")]
+    events = []
+    for days in (0, 3, 8):  # a retry, and one that is too late for one
+        for number, (channel_id, user_id) in enumerate(places):
+            event = given.posted(f"m{number}-{days}", channel_id=channel_id, user_id=user_id, client_msg_id="1")
+            event.time += timedelta(days=days)
+            events.append(event)
+    assert folded(*events).messages() == {f"m{number}-{days}" for number in range(4) for days in (0, 8)}
