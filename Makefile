@@ -59,6 +59,7 @@ down: $(INSTALLED) ## Stop the servers; their data stays
 .PHONY: clean
 clean: ## Stop the servers and delete their data, .venv and all caches
 	@if [ -x $(BIN)/tailrace ]; then $(BIN)/tailrace down --purge --yes; fi
+	rm -rf /dev/shm/tailrace-test-$(shell printf %s "$(CURDIR)" | sha256sum | cut -c1-12)
 	rm -rf $(VENV) .tailrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 
 # Not a stamp: packages can be removed again, and asking costs milliseconds.
