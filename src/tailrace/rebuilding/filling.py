@@ -31,8 +31,8 @@ from tailrace.telemetry import configure_logging, tune_garbage_collector
 log = structlog.get_logger()
 
 BATCH_EVENTS: Final = 16_000
-"""Of what a batch does once, its thirty questions to the store, and of what rows met twice in it would cost twice, there
-is a fifth of a fill's time between batches of 3,000 and these; twice as many win no more."""
+"""Batches of 3,000 take a fifth longer in all: each asks the store thirty questions, and in a larger one more rows are
+met twice. Twice as large wins no more."""
 BATCH_BYTES: Final = 48 * 2**20
 STATEMENT_TIMEOUT_MS: Final = 600_000
 LOCK_TIMEOUT_MS: Final = 120_000
