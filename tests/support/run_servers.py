@@ -88,6 +88,8 @@ def _folder_in_memory() -> Path | None:
     """This checkout's folder in memory; None where there is too little of it or somebody else has the name."""
     if not MEMORY.is_dir() or min(shutil.disk_usage(MEMORY).free, _available_bytes()) < MEMORY_BYTES_MIN:
         return None
+    if os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:  # as in many containers: the servers unpack native libraries there
+        return None
     folder = MEMORY / f"tailrace-test-{sha256(str(ROOT).encode()).hexdigest()[:12]}"
     folder.mkdir(mode=0o755, exist_ok=True)
     return folder if folder.stat().st_uid == os.getuid() and not folder.is_symlink() else None
