@@ -22,6 +22,13 @@ from tailrace.streams.transport import Transport, anchors_of
 log = structlog.get_logger()
 
 
+class _App(faust.App):
+    """Faust's, less the folders that it makes for tables, which we have none of: the current one may be read-only."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
 class Connection(Protocol):
     """What is opened before the app and closed behind it."""
 
@@ -73,7 +80,7 @@ def make_app(settings: Settings, stream: Stream, now: Callable[[], datetime] | N
     companion = None if stream.beside is None else Companion(bootstrap, settings, stream.beside)
     look_around = None if companion is None else companion.catch_up
     pipeline = Pipeline(stream, source, reader, sender, clock, look_around)
-    app = faust.App(
+    app = _App(
         settings.group(f"streams.{stream.name}"),
         broker=[f"kafka://{address}" for address in bootstrap.split(",")],
         autodiscover=False,

@@ -33,6 +33,16 @@ def posted(number: int, *, complete: bool) -> bytes:
     return json.dumps(event).encode()
 
 
+async def test_a_stream_writes_nothing_where_it_is_started(topics, make_workers, eventually, tmp_path):
+    """That may be read-only, as in a container, and is somebody else's folder in any case."""
+    del topics
+    workers = make_workers("gateway")
+    workers.start()
+    await eventually(lambda: "stream_ready" in workers.log(0))
+    assert workers.stop(signal.SIGTERM) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["gateway-0.log"]
+
+
 async def test_a_refused_record_is_a_dead_letter_as_it_came(topics, make_workers, eventually):
     await (await topics.put("inbound", b"nothing", key=b"some key", partition=2))
     workers = make_workers("gateway")
